@@ -1,1 +1,21 @@
-//! Placeholder until the first slice lands.
+//! The product: what a studio's model files are, where they come from, and every rule about them.
+//!
+//! - [`domain`]: nouns and rules that need no database, disk or network
+//! - `store`: SQLite and PostgreSQL behind one text
+//! - `files`: the models folder, the bin, the catalog files on disk
+//! - `upstream`: CivitAI and Hugging Face, one client each
+//! - `service`: [`Registry`], what can be done; surfaces call nothing else
+//! - `worker`: runs the download queue
+//!
+//! `domain ← {store, files, upstream} ← service ← worker`; nothing here knows an HTTP server.
+
+pub mod clock;
+pub mod domain;
+pub mod error;
+
+pub use error::{Error, Result};
+
+pub mod config;
+mod service;
+
+pub use service::*;

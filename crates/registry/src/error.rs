@@ -1,0 +1,181 @@
+//! What can go wrong, by meaning.
+//!
+//! One enum for the whole product. A surface turns it into a status and its own envelope; it never needs to know
+//! which library failed. `Internal` carries its cause for the log and shows none of it to a caller.
+
+use std::fmt;
+
+/// The result of every service method.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A kind of thing that can be missing; surfaces choose the words of their contract by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Thing {
+    /// A catalog entry, named by file.
+    Entry,
+    /// A download job.
+    Download,
+    /// An item of the bin.
+    BinItem,
+    /// A quarantined file.
+    Quarantined,
+    /// A file on disk.
+    File,
+    /// A run of a long task, such as a verification.
+    Task,
+}
+
+/// Everything that a service method can refuse or fail with.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The named thing does not exist (or the caller may not know that it does).
+    #[error("{thing} `{name}` was not found")]
+    NotFound {
+        /// What was looked for.
+        thing: Thing,
+        /// The name it was looked for by.
+        name: String,
+    },
+    /// The request is fine but the present state forbids it.
+    #[error("{message}")]
+    Conflict {
+        /// Stable machine-readable code, `snake_case`.
+        code: &'static str,
+        /// What is in the way, for people.
+        message: String,
+    },
+    /// The input is wrong; nothing was changed.
+    #[error("{}", .0)]
+    Invalid(Invalid),
+    /// The caller may not do this.
+    #[error("{message}")]
+    Denied {
+        /// What right is missing.
+        message: String,
+    },
+    /// Too much at once; trying again later can work.
+    #[error("{message}")]
+    Busy {
+        /// What is exhausted.
+        message: String,
+        /// When to come back, seconds.
+        retry_after_seconds: Option<u64>,
+    },
+    /// CivitAI, Hugging Face or another server answered badly or not at all.
+    #[error("{message}")]
+    Upstream {
+        /// The status it answered with, if it answered.
+        status: Option<u16>,
+        /// What happened and what the user can do.
+        message: String,
+    },
+    /// This installation cannot do it now: full disk, read-only folder, nothing configured.
+    #[error("{message}")]
+    Unavailable {
+        /// Stable machine-readable code, `snake_case`, such as `disk_full`.
+        code: &'static str,
+        /// What is missing and what to do.
+        message: String,
+    },
+    /// A defect or a failing part; the cause is for the log only.
+    #[error("{context}")]
+    Internal {
+        /// What was being done.
+        context: String,
+        /// The cause.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// A refused input: where it is, what is wrong, and what would be accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invalid {
+    /// Stable machine-readable code, `snake_case`, such as `unsafe_name`.
+    pub code: &'static str,
+    /// The field, as the caller named it.
+    pub field: String,
+    /// What is wrong with the value, naming it.
+    pub message: String,
+    /// A value that would be accepted.
+    pub suggestion: Option<String>,
+}
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.message)?;
+        match &self.suggestion {
+            Some(suggestion) => write!(f, "; try `{suggestion}`"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Thing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Entry => "entry",
+            Self::Download => "download",
+            Self::BinItem => "bin item",
+            Self::Quarantined => "quarantined file",
+            Self::File => "file",
+            Self::Task => "task",
+        })
+    }
+}
+
+impl Error {
+    /// A missing thing.
+    pub fn not_found(thing: Thing, name: impl Into<String>) -> Self {
+        Self::NotFound { thing, name: name.into() }
+    }
+
+    /// A refused input without a suggestion.
+    pub fn invalid(code: &'static str, field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Invalid(Invalid { code, field: field.into(), message: message.into(), suggestion: None })
+    }
+
+    /// A state that forbids the request.
+    pub fn conflict(code: &'static str, message: impl Into<String>) -> Self {
+        Self::Conflict { code, message: message.into() }
+    }
+
+    /// A failing part, with what was being done.
+    pub fn internal(
+        context: impl Into<String>,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self::Internal { context: context.into(), source: source.into() }
+    }
+
+    /// The stable code of this error, `snake_case`.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound { .. } => "not_found",
+            Self::Conflict { code, .. } | Self::Unavailable { code, .. } => code,
+            Self::Invalid(invalid) => invalid.code,
+            Self::Denied { .. } => "denied",
+            Self::Busy { .. } => "busy",
+            Self::Upstream { .. } => "upstream",
+            Self::Internal { .. } => "internal",
+        }
+    }
+}
+
+impl From<Invalid> for Error {
+    fn from(invalid: Invalid) -> Self {
+        Self::Invalid(invalid)
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(source: sqlx::Error) -> Self {
+        match source {
+            sqlx::Error::PoolTimedOut => Self::Busy {
+                message: "the database is busy, try again in a moment".into(),
+                retry_after_seconds: Some(2),
+            },
+            other => Self::internal("the database failed", other),
+        }
+    }
+}
