@@ -1,1 +1,23 @@
-//! Placeholder until the first slice lands.
+//! The bytes of weight files: what a file is, whether it is safe to publish, and what it hashes to.
+//!
+//! Nothing here knows the network, a database or an async runtime. Files are read by position through
+//! [`ReadAt`], lengths are believed only after they were compared with a limit, and tensor data is never
+//! held in memory.
+//!
+//! * [`mod@format`]: what the first bytes say, whatever the name says;
+//! * [`safetensors`]: the strict header reader;
+//! * [`check`]: the one decision that is taken before a file is published;
+//! * [`digest`]: SHA-256 of a file.
+
+pub mod check;
+pub mod digest;
+pub mod format;
+mod inert;
+pub mod read;
+pub mod safetensors;
+
+pub use check::{Verdict, admit};
+pub use digest::Sha256;
+pub use format::{Format, sniff};
+pub use read::ReadAt;
+pub use safetensors::{Header, Malformed};
