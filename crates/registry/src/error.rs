@@ -64,6 +64,8 @@ pub enum Error {
     /// CivitAI, Hugging Face or another server answered badly or not at all.
     #[error("{message}")]
     Upstream {
+        /// Stable machine-readable code, `snake_case`, such as `login_required` or `gated`.
+        code: &'static str,
         /// The status it answered with, if it answered.
         status: Option<u16>,
         /// What happened and what the user can do.
@@ -152,11 +154,10 @@ impl Error {
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotFound { .. } => "not_found",
-            Self::Conflict { code, .. } | Self::Unavailable { code, .. } => code,
+            Self::Conflict { code, .. } | Self::Unavailable { code, .. } | Self::Upstream { code, .. } => code,
             Self::Invalid(invalid) => invalid.code,
             Self::Denied { .. } => "denied",
             Self::Busy { .. } => "busy",
-            Self::Upstream { .. } => "upstream",
             Self::Internal { .. } => "internal",
         }
     }
