@@ -154,7 +154,9 @@ impl Error {
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotFound { .. } => "not_found",
-            Self::Conflict { code, .. } | Self::Unavailable { code, .. } | Self::Upstream { code, .. } => code,
+            Self::Conflict { code, .. } | Self::Unavailable { code, .. } | Self::Upstream { code, .. } => {
+                code
+            }
             Self::Invalid(invalid) => invalid.code,
             Self::Denied { .. } => "denied",
             Self::Busy { .. } => "busy",

@@ -51,7 +51,12 @@ pub struct Category {
 impl Category {
     /// A category named after its id: `_` and `-` become spaces, words start with a capital.
     pub fn named_after_id(id: &str) -> Self {
-        let name = id.split(['_', '-']).filter(|word| !word.is_empty()).map(capitalized).collect::<Vec<_>>().join(" ");
+        let name = id
+            .split(['_', '-'])
+            .filter(|word| !word.is_empty())
+            .map(capitalized)
+            .collect::<Vec<_>>()
+            .join(" ");
         Self { id: id.to_owned(), name, extra: Map::new() }
     }
 }

@@ -157,14 +157,22 @@ impl DownloadState {
 
     /// Whether `next` may follow. The only place that knows.
     pub fn may_become(self, next: Self) -> bool {
-        use DownloadState::{Cancelled, Done, Downloading, Error, Paused, Quarantined, Queued, Retrying, Verifying};
+        use DownloadState::{
+            Cancelled, Done, Downloading, Error, Paused, Quarantined, Queued, Retrying, Verifying,
+        };
         match self {
             Queued => matches!(next, Downloading | Paused | Cancelled),
             Downloading => {
-                matches!(next, Queued | Retrying | Verifying | Paused | Done | Error | Cancelled | Quarantined)
+                matches!(
+                    next,
+                    Queued | Retrying | Verifying | Paused | Done | Error | Cancelled | Quarantined
+                )
             }
             Retrying => matches!(next, Queued | Downloading | Paused | Error | Cancelled),
-            Verifying => matches!(next, Queued | Downloading | Retrying | Paused | Done | Error | Cancelled | Quarantined),
+            Verifying => matches!(
+                next,
+                Queued | Downloading | Retrying | Paused | Done | Error | Cancelled | Quarantined
+            ),
             Paused => matches!(next, Queued | Cancelled),
             Error | Cancelled => next == Queued,
             Quarantined => matches!(next, Queued | Cancelled),

@@ -179,7 +179,9 @@ impl EntryDocument {
         if let Some(exact) = self.0.get("size_bytes").and_then(Value::as_u64) {
             return exact;
         }
-        self.number("size_gb").filter(|gigabytes| gigabytes.is_finite() && *gigabytes > 0.0).map_or(0, |gb| (gb * 1e9) as u64)
+        self.number("size_gb")
+            .filter(|gigabytes| gigabytes.is_finite() && *gigabytes > 0.0)
+            .map_or(0, |gb| (gb * 1e9) as u64)
     }
 
     /// The role in the pair; `both` when absent or unknown.

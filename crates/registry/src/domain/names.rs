@@ -16,8 +16,9 @@ const MAX_DEPTH: usize = 16;
 const MAX_PATH_BYTES: usize = 1024;
 /// Names that Windows keeps for devices, whatever follows the first dot.
 const RESERVED: [&str; 26] = [
-    "con", "prn", "aux", "nul", "com0", "com1", "com2", "com3", "com4", "com5", "com6", "com7", "com8", "com9",
-    "lpt0", "lpt1", "lpt2", "lpt3", "lpt4", "lpt5", "lpt6", "lpt7", "lpt8", "lpt9", "conin$", "conout$",
+    "con", "prn", "aux", "nul", "com0", "com1", "com2", "com3", "com4", "com5", "com6", "com7", "com8",
+    "com9", "lpt0", "lpt1", "lpt2", "lpt3", "lpt4", "lpt5", "lpt6", "lpt7", "lpt8", "lpt9", "conin$",
+    "conout$",
 ];
 
 /// One file name that is safe on every host: no separator, no control character, no reserved or trailing form.
@@ -105,7 +106,11 @@ impl ModelPath {
 
     /// The path below the models root as text, such as `loras/a.safetensors`.
     pub fn relative(&self) -> String {
-        if self.folder.0.is_empty() { self.file.0.clone() } else { format!("{}/{}", self.folder.0, self.file.0) }
+        if self.folder.0.is_empty() {
+            self.file.0.clone()
+        } else {
+            format!("{}/{}", self.folder.0, self.file.0)
+        }
     }
 }
 
@@ -156,7 +161,10 @@ fn fault(name: &str) -> Option<String> {
 fn is_forbidden(character: char) -> bool {
     character.is_control()
         || matches!(character, '/' | '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|')
-        || matches!(character, '\u{2044}' | '\u{2215}' | '\u{29F8}' | '\u{29F9}' | '\u{FE68}' | '\u{FF0F}' | '\u{FF3C}')
+        || matches!(
+            character,
+            '\u{2044}' | '\u{2215}' | '\u{29F8}' | '\u{29F9}' | '\u{FE68}' | '\u{FF0F}' | '\u{FF3C}'
+        )
         || matches!(character, '\u{2024}'..='\u{2026}' | '\u{FE52}' | '\u{FF0E}' | '\u{FF1A}')
         || matches!(character, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}')
         || matches!(character, '\u{2028}' | '\u{2029}' | '\u{00AD}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFD}')
@@ -171,7 +179,8 @@ fn is_reserved(name: &str) -> bool {
 /// A safe name that is close to `name`, if one can be made.
 fn suggestion(name: &str) -> Option<String> {
     let name = name.rsplit(['/', '\\']).find(|part| !part.trim_matches(['.', ' ']).is_empty())?;
-    let clean: String = name.chars().map(|character| if is_forbidden(character) { '_' } else { character }).collect();
+    let clean: String =
+        name.chars().map(|character| if is_forbidden(character) { '_' } else { character }).collect();
     let clean = clean.trim_start_matches(['.', ' ', '-', '~']).trim_end_matches(['.', ' ']);
     let clean = if is_reserved(clean) { format!("_{clean}") } else { clean.to_owned() };
     let clean = shortened(&clean);
@@ -219,9 +228,13 @@ mod tests {
 
     #[test]
     fn harmless_names_stay_as_they_are() {
-        for name in
-            ["Watercolor Motion, soft wash v1.safetensors", "モデル.safetensors", "a.b.c.pt", "x'y (1) [b]&.ckpt", "é"]
-        {
+        for name in [
+            "Watercolor Motion, soft wash v1.safetensors",
+            "モデル.safetensors",
+            "a.b.c.pt",
+            "x'y (1) [b]&.ckpt",
+            "é",
+        ] {
             assert_eq!(SafeName::parse("file", name).expect("harmless").as_str(), name);
         }
     }
@@ -229,9 +242,42 @@ mod tests {
     #[test]
     fn hostile_names_are_refused() {
         let hostile = [
-            "", ".", "..", "../x", "..\\x", "a/b", "/etc/x", "C:\\x", "C:x", "a:b", "~/x", "x\0y", "x\ny", "x\u{7f}",
-            "．．／", "‥", "a\u{2215}b", "a\u{202e}b", "a\u{200b}", "\u{feff}a", "CON", "nul.safetensors", "con .pt",
-            "COM¹", "CONIN$", "LPT9.pt", "x.", "x ", ".x", "-x", " x", "a*b", "a?b", "a|b", "<img onerror>", "a\"b",
+            "",
+            ".",
+            "..",
+            "../x",
+            "..\\x",
+            "a/b",
+            "/etc/x",
+            "C:\\x",
+            "C:x",
+            "a:b",
+            "~/x",
+            "x\0y",
+            "x\ny",
+            "x\u{7f}",
+            "．．／",
+            "‥",
+            "a\u{2215}b",
+            "a\u{202e}b",
+            "a\u{200b}",
+            "\u{feff}a",
+            "CON",
+            "nul.safetensors",
+            "con .pt",
+            "COM¹",
+            "CONIN$",
+            "LPT9.pt",
+            "x.",
+            "x ",
+            ".x",
+            "-x",
+            " x",
+            "a*b",
+            "a?b",
+            "a|b",
+            "<img onerror>",
+            "a\"b",
         ];
         for name in hostile {
             assert!(SafeName::parse("file", name).is_err(), "{name:?} must be refused");
@@ -243,7 +289,14 @@ mod tests {
 
     #[test]
     fn a_refusal_offers_a_name_that_is_accepted() {
-        for name in ["../x.safetensors", "C:\\models\\a.pt", "nul.safetensors", "a:b.ckpt", " x .pt ", &"y".repeat(400)] {
+        for name in [
+            "../x.safetensors",
+            "C:\\models\\a.pt",
+            "nul.safetensors",
+            "a:b.ckpt",
+            " x .pt ",
+            &"y".repeat(400),
+        ] {
             let refused = SafeName::parse("file", name).expect_err("hostile");
             let offer = refused.suggestion.expect("a suggestion");
             assert!(SafeName::parse("file", &offer).is_ok(), "{offer:?}");
