@@ -2,18 +2,26 @@
 //!
 //! Nothing here imports `store`, `files`, `upstream` or `service`.
 
+mod base_model;
 mod caller;
 mod catalog;
+mod display_name;
 mod download;
 mod entry;
+mod generation;
 mod ids;
 mod names;
+mod pairing;
 mod presence;
 
+pub use base_model::BaseModelFamilies;
 pub use caller::{Caller, CallerKind};
 pub use catalog::{CatalogName, Category};
+pub use display_name::{added_name, cleaned_name};
 pub use download::{Download, DownloadState, Progress, StatusWord, Trigger};
 pub use entry::{Entry, EntryDocument, Origin, PairRole};
+pub use generation::{Dependency, DependencySource, clean_prompt, dependencies, workflow_type};
 pub use ids::{BinItemId, DownloadId, EntryId};
 pub use names::{ModelFolder, ModelPath, SafeName};
+pub use pairing::{LoraPair, Match, PairFile, compatible_pairs};
 pub use presence::{FileFact, FileStamp, Verification};
