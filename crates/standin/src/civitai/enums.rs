@@ -1,0 +1,120 @@
+//! `/api/v1/enums`: the words that records use.
+
+use crate::wire::Response;
+use serde_json::json;
+
+/// Values of `type` of a model.
+pub(super) const MODEL_TYPES: &[&str] = &[
+    "Checkpoint",
+    "TextualInversion",
+    "Hypernetwork",
+    "AestheticGradient",
+    "LORA",
+    "LoCon",
+    "DoRA",
+    "Controlnet",
+    "Upscaler",
+    "MotionModule",
+    "VAE",
+    "TextEncoder",
+    "UNet",
+    "CLIPVision",
+    "Poses",
+    "Wildcards",
+    "Workflows",
+    "ComfyWorkflows",
+    "Detection",
+    "VisionLanguage",
+    "CLIP",
+    "LLM",
+    "Other",
+];
+
+/// Values of `baseModel`; the real list grows monthly.
+pub(super) const BASE_MODELS: &[&str] = &[
+    "Anima",
+    "AuraFlow",
+    "Chroma",
+    "CogVideoX",
+    "Ernie",
+    "Flux.1 S",
+    "Flux.1 D",
+    "Flux.1 Krea",
+    "Flux.1 Kontext",
+    "Flux.2 D",
+    "HiDream",
+    "Hunyuan 1",
+    "Hunyuan Video",
+    "Illustrious",
+    "Kolors",
+    "LTXV",
+    "Lumina",
+    "Mochi",
+    "NoobAI",
+    "Other",
+    "PixArt a",
+    "PixArt E",
+    "Pony",
+    "Pony V7",
+    "Qwen",
+    "SD 1.4",
+    "SD 1.5",
+    "SD 1.5 LCM",
+    "SD 1.5 Hyper",
+    "SD 2.0",
+    "SD 2.1",
+    "SD 3",
+    "SD 3.5",
+    "SDXL 0.9",
+    "SDXL 1.0",
+    "SDXL Lightning",
+    "SDXL Hyper",
+    "SDXL Turbo",
+    "Wan Video",
+    "Wan Video 1.3B t2v",
+    "Wan Video 14B t2v",
+    "Wan Video 14B i2v 480p",
+    "Wan Video 14B i2v 720p",
+    "Wan Video 2.2 TI2V-5B",
+    "Wan Video 2.2 I2V-A14B",
+    "Wan Video 2.2 T2V-A14B",
+    "Wan Video 2.5 T2V",
+    "Wan Video 2.5 I2V",
+    "ZImageTurbo",
+    "ZImageBase",
+];
+
+/// Values of `type` of a file.
+const FILE_TYPES: &[&str] = &[
+    "Model",
+    "Text Encoder",
+    "Vision Encoder",
+    "Pruned Model",
+    "Negative",
+    "Training Data",
+    "VAE",
+    "Config",
+    "Archive",
+    "UNet",
+    "Diffusion Model",
+    "CLIPVision",
+    "ControlNet",
+    "Workflow",
+    "Upscaler",
+    "Enhancement LoRA",
+    "Other",
+];
+
+/// `GET /api/v1/enums`.
+pub(super) fn all() -> Response {
+    Response::json(
+        200,
+        &json!({
+            "ModelType": MODEL_TYPES,
+            "ModelFileType": FILE_TYPES,
+            "ActiveBaseModel": BASE_MODELS,
+            "BaseModel": BASE_MODELS,
+            "BaseModelType": ["Standard", "Inpainting", "Refiner", "Pix2Pix"],
+        }),
+    )
+}

@@ -1,0 +1,12 @@
+//! Each endpoint has the shape, and each fault does on the wire what it says.
+
+mod client;
+mod faults;
+mod huggingface;
+mod storage;
+
+use lorakeep_standin::{Options, Standin};
+
+async fn started() -> Standin {
+    Standin::start(Options::default()).await.expect("ports are free")
+}
