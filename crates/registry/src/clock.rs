@@ -2,11 +2,11 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
 /// Where the product reads the wall clock. Time-outs use the monotonic clock of the runtime instead.
 pub trait Clock: Send + Sync + 'static {
-    /// The time now.
+    /// The time now, in whole microseconds, as PostgreSQL keeps it.
     fn now(&self) -> DateTime<Utc>;
 }
 
@@ -16,7 +16,7 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> DateTime<Utc> {
-        Utc::now()
+        Utc::now().trunc_subsecs(6)
     }
 }
 

@@ -44,20 +44,27 @@ pub struct Category {
     pub id: String,
     /// Its name, such as `Checkpoints`.
     pub name: String,
-    /// Fields of the catalog file that we do not know, kept in their order.
-    pub extra: Map<String, Value>,
+    /// The object of the catalog file, fields in their order, with `null` for its `models`.
+    pub document: Map<String, Value>,
 }
 
 impl Category {
+    /// A category with an empty list of models.
+    pub fn new(id: &str, name: &str) -> Self {
+        let document = [("id", Value::from(id)), ("name", Value::from(name)), ("models", Value::Null)];
+        let document = document.into_iter().map(|(field, value)| (field.to_owned(), value)).collect();
+        Self { id: id.to_owned(), name: name.to_owned(), document }
+    }
+
     /// A category named after its id: `_` and `-` become spaces, words start with a capital.
     pub fn named_after_id(id: &str) -> Self {
-        let name = id
-            .split(['_', '-'])
-            .filter(|word| !word.is_empty())
-            .map(capitalized)
-            .collect::<Vec<_>>()
-            .join(" ");
-        Self { id: id.to_owned(), name, extra: Map::new() }
+        let words = id.split(['_', '-']).filter(|word| !word.is_empty());
+        Self::new(id, &words.map(capitalized).collect::<Vec<_>>().join(" "))
+    }
+
+    /// Fields of the catalog file that we do not know, in their order.
+    pub fn extra(&self) -> impl Iterator<Item = (&String, &Value)> {
+        self.document.iter().filter(|(field, _)| !matches!(field.as_str(), "id" | "name" | "models"))
     }
 }
 

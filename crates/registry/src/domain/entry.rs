@@ -4,6 +4,7 @@
 //! we do not know. It is the truth; the accessors here are the only readers, so that ids as number or as string and
 //! missing fields are dealt with once.
 
+use lorakeep_weights::Sha256;
 use serde_json::{Map, Value};
 
 use super::{CatalogName, EntryId, ModelPath};
@@ -166,12 +167,9 @@ impl EntryDocument {
         self.some_text("url").map(|url| Origin::Url(url.to_owned()))
     }
 
-    /// The SHA-256 that the catalog states, lower-case hex; anything that is not 64 hex digits counts as none.
-    pub fn sha256(&self) -> Option<String> {
-        ["sha256", "hash"]
-            .into_iter()
-            .map(|field| self.text(field).trim().to_ascii_lowercase())
-            .find(|text| text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    /// The SHA-256 that the catalog states; anything that is not 64 hex digits counts as none.
+    pub fn sha256(&self) -> Option<Sha256> {
+        ["sha256", "hash"].into_iter().find_map(|field| self.text(field).trim().parse().ok())
     }
 
     /// The size that the catalog states: exact `size_bytes`, else `size_gb` in units of 1e9 (an estimate).

@@ -14,6 +14,8 @@ mod names;
 mod pairing;
 mod presence;
 
+pub use lorakeep_weights::Sha256;
+
 pub use base_model::BaseModelFamilies;
 pub use caller::{Caller, CallerKind};
 pub use catalog::{CatalogName, Category};

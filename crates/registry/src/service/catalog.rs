@@ -38,7 +38,7 @@ pub struct EntryState {
     /// The file, when it is on disk.
     pub file: Option<FileFact>,
     /// The live or last job, when there is one.
-    pub job: Option<JobState>,
+    pub job: Option<Arc<JobState>>,
 }
 
 /// Sums for the head of a list. Byte counts are exact; `free_bytes` is sampled every 10 s.

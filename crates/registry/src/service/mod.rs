@@ -5,15 +5,22 @@ mod bin;
 mod catalog;
 mod doctor;
 mod downloads;
+mod jobs;
+mod open;
 mod presence;
 mod settings;
 mod verification;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::error::Result;
+use crate::files::DataLock;
+use crate::library::Library;
+use crate::store::Store;
 
 pub use add::{AddRequest, Added};
 pub use bin::{BinItem, Deleted, Purged};
@@ -27,12 +34,24 @@ pub use verification::{VerificationReport, VerifiedFile};
 /// The product, opened on one data folder. Cheap to clone; all clones are the same.
 #[derive(Clone)]
 pub struct Registry {
-    #[expect(dead_code, reason = "filled by the first slice")]
     inner: Arc<Inner>,
 }
 
 /// What all services share.
-pub(crate) struct Inner {}
+pub(crate) struct Inner {
+    config: Config,
+    clock: Arc<dyn Clock>,
+    store: Store,
+    library: RwLock<Library>,
+    /// Held by whoever changes a catalog, from reading the library to changing it after the transaction.
+    catalog_turn: tokio::sync::Mutex<()>,
+    jobs: jobs::Jobs,
+    /// Background work; `close` waits for all of it.
+    tasks: TaskTracker,
+    /// Tells background work to end.
+    stopping: CancellationToken,
+    _lock: DataLock,
+}
 
 /// A page of a list: `items`, and where the next page starts.
 #[derive(Debug, Clone, PartialEq)]
@@ -55,28 +74,18 @@ pub struct PageRequest {
 }
 
 impl Registry {
-    /// Opens the data folder: takes its lock, migrates the database, reads the catalogs, compares them with the disk
-    /// (by `stat` alone), and puts jobs that a killed process held back into the queue.
-    ///
-    /// Fails with `Conflict` (`data_dir_locked`) when another process holds the folder.
-    pub async fn open(config: Config, clock: Arc<dyn Clock>) -> Result<Self> {
-        let _ = (config, clock);
-        todo!()
-    }
-
-    /// Starts the background work: download workers, folder watcher, catalog writer, bin purge, free-space sampling.
-    pub fn start(&self) {
-        todo!()
-    }
-
-    /// Stops claiming jobs, parks running transfers (their journals are written), flushes the catalog files, closes the
-    /// database. Takes well under 10 s.
-    pub async fn close(&self) {
-        todo!()
-    }
-
     /// The configuration it was opened with.
     pub fn config(&self) -> &Config {
-        todo!()
+        &self.inner.config
+    }
+
+    /// What is known, for reading; never held over an await.
+    pub(crate) fn library(&self) -> RwLockReadGuard<'_, Library> {
+        self.inner.library.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is known, for changing after the database was; never held over an await.
+    pub(crate) fn library_mut(&self) -> RwLockWriteGuard<'_, Library> {
+        self.inner.library.write().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -43,8 +43,10 @@ impl Registry {
         todo!()
     }
 
-    /// The key that this start made, to be printed once; `None` when one was configured or made before.
-    pub fn take_first_start_key(&self) -> Option<String> {
+    /// The admin key, made now and to be printed once; `None` when one was configured or made before.
+    ///
+    /// Only its hash is stored. Called by whatever starts the server, so that a command cannot lose the key.
+    pub async fn take_first_start_key(&self) -> Result<Option<String>> {
         todo!()
     }
 }

@@ -1,0 +1,320 @@
+//! What the database holds, in memory: entries in catalog order with their indexes, and what is on disk.
+//!
+//! The database is the truth; this is rebuilt at every start and changed only after a transaction was committed. Reading
+//! never waits for a disk.
+
+use std::borrow::Borrow;
+use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use crate::domain::{CatalogName, Category, Entry, EntryId, FileFact, ModelPath};
+
+/// Everything, behind one lock.
+#[derive(Debug, Default)]
+pub(crate) struct Library {
+    models: CatalogState,
+    loras: CatalogState,
+    by_id: HashMap<EntryId, Placed>,
+    by_file: HashMap<ByFile, Vec<Arc<Entry>>>,
+    by_path: HashMap<ByPath, Vec<Arc<Entry>>>,
+    by_version: HashMap<u64, Vec<Arc<Entry>>>,
+    /// Every regular file below the models root.
+    pub(crate) files: HashMap<ModelPath, FileFact>,
+    /// Bytes held by the bin.
+    pub(crate) bin_bytes: u64,
+    /// Free bytes on the file system of the models root.
+    pub(crate) free_bytes: u64,
+}
+
+/// One catalog in file order.
+#[derive(Debug, Clone)]
+pub(crate) struct CatalogState {
+    /// What stands beside the categories.
+    pub(crate) head: CatalogHead,
+    /// In file order, empty ones kept.
+    pub(crate) categories: Vec<CategoryState>,
+}
+
+/// What stands beside the categories, and how far the file on disk is behind.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct CatalogHead {
+    /// Counts up on every change.
+    pub(crate) version: i64,
+    /// `YYYY-MM-DD HH:MM` of the last change.
+    pub(crate) date: String,
+    /// The object of the catalog file, fields in their order, with `null` for its `categories`.
+    pub(crate) document: Map<String, Value>,
+    /// The version that the file on disk has.
+    pub(crate) face_version: i64,
+    /// SHA-256 of the file on disk when it was last read or written, hex.
+    pub(crate) face_sha256: Option<String>,
+}
+
+/// One category with its entries in file order.
+#[derive(Debug, Clone)]
+pub(crate) struct CategoryState {
+    /// The category.
+    pub(crate) category: Category,
+    /// Its place in the catalog; lower comes first.
+    pub(crate) position: i64,
+    /// Its entries.
+    pub(crate) entries: Vec<Arc<Entry>>,
+}
+
+/// An entry with its place.
+#[derive(Debug, Clone)]
+pub(crate) struct Placed {
+    /// The entry.
+    pub(crate) entry: Arc<Entry>,
+    /// Its place in its category; lower comes first.
+    pub(crate) position: i64,
+    /// The catalog's version that it was added or changed with.
+    pub(crate) changed_version: i64,
+}
+
+/// A category with its place.
+#[derive(Debug, Clone)]
+pub(crate) struct PlacedCategory {
+    /// The category.
+    pub(crate) category: Category,
+    /// Its place in the catalog; lower comes first.
+    pub(crate) position: i64,
+}
+
+/// One change of one catalog: a transaction in the database, then the same here.
+#[derive(Debug, Clone)]
+pub(crate) struct CatalogChange {
+    /// Which catalog.
+    pub(crate) catalog: CatalogName,
+    /// Its head after the change.
+    pub(crate) head: CatalogHead,
+    /// Categories that are new, changed or moved.
+    pub(crate) categories: Vec<PlacedCategory>,
+    /// Categories that are gone; they hold no entries any more.
+    pub(crate) removed_categories: Vec<String>,
+    /// Entries that are new, changed or moved.
+    pub(crate) entries: Vec<Placed>,
+    /// Entries that are gone.
+    pub(crate) removed: Vec<EntryId>,
+}
+
+impl CatalogChange {
+    /// Nothing but a head.
+    pub(crate) fn of(catalog: CatalogName, head: CatalogHead) -> Self {
+        let (categories, removed_categories, entries, removed) = Default::default();
+        Self { catalog, head, categories, removed_categories, entries, removed }
+    }
+}
+
+impl Default for CatalogHead {
+    /// A fresh catalog: version 0, no date.
+    fn default() -> Self {
+        let fields = [("version", Value::from(0)), ("date", Value::from("")), ("categories", Value::Null)];
+        let document = fields.into_iter().map(|(field, value)| (field.to_owned(), value)).collect();
+        Self { version: 0, date: String::new(), document, face_version: 0, face_sha256: None }
+    }
+}
+
+impl Default for CatalogState {
+    fn default() -> Self {
+        Self { head: CatalogHead::default(), categories: Vec::new() }
+    }
+}
+
+impl CatalogState {
+    /// Every entry in file order.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
+        self.categories.iter().flat_map(|category| &category.entries)
+    }
+
+    /// The category of that id.
+    pub(crate) fn category(&self, id: &str) -> Option<&CategoryState> {
+        self.categories.iter().find(|category| category.category.id == id)
+    }
+}
+
+impl Library {
+    /// One catalog.
+    pub(crate) fn catalog(&self, name: CatalogName) -> &CatalogState {
+        match name {
+            CatalogName::Models => &self.models,
+            CatalogName::Loras => &self.loras,
+        }
+    }
+
+    fn catalog_mut(&mut self, name: CatalogName) -> &mut CatalogState {
+        match name {
+            CatalogName::Models => &mut self.models,
+            CatalogName::Loras => &mut self.loras,
+        }
+    }
+
+    /// The entry of that id.
+    pub(crate) fn entry(&self, id: EntryId) -> Option<&Arc<Entry>> {
+        self.by_id.get(&id).map(|placed| &placed.entry)
+    }
+
+    /// The entry of that id with its place.
+    pub(crate) fn placed(&self, id: EntryId) -> Option<&Placed> {
+        self.by_id.get(&id)
+    }
+
+    /// The entries of that path, at most one a catalog, `models` first.
+    pub(crate) fn entries_at(&self, path: &ModelPath) -> &[Arc<Entry>] {
+        self.by_path.get(path).map_or(&[], Vec::as_slice)
+    }
+
+    /// The entry of that path in that catalog.
+    pub(crate) fn entry_at(&self, catalog: CatalogName, path: &ModelPath) -> Option<&Arc<Entry>> {
+        self.entries_at(path).iter().find(|entry| entry.catalog == catalog)
+    }
+
+    /// The entries of that CivitAI version, in both catalogs, `models` first.
+    pub(crate) fn entries_of_version(&self, version_id: u64) -> &[Arc<Entry>] {
+        self.by_version.get(&version_id).map_or(&[], Vec::as_slice)
+    }
+
+    /// The entry of that file name: the one in `dest` when given, else the first of both catalogs (decision 1).
+    pub(crate) fn find(&self, file: &str, dest: Option<&str>) -> Option<&Arc<Entry>> {
+        let named = self.by_file.get(file)?;
+        let wanted = named.iter().filter(|entry| dest.is_none_or(|dest| entry.dest() == dest));
+        wanted.min_by_key(|entry| self.rank(entry))
+    }
+
+    /// Where an entry stands among all: catalog, category, place.
+    fn rank(&self, entry: &Entry) -> (CatalogName, usize, i64) {
+        let categories = &self.catalog(entry.catalog).categories;
+        let category = categories.iter().position(|category| category.category.id == entry.category);
+        let position = self.by_id.get(&entry.id).map_or(i64::MAX, |placed| placed.position);
+        (entry.catalog, category.unwrap_or(usize::MAX), position)
+    }
+
+    /// Takes over a change that the database has.
+    pub(crate) fn apply(&mut self, change: CatalogChange) {
+        let CatalogChange { catalog, head, categories, removed_categories, entries, removed } = change;
+        for id in removed.iter().chain(entries.iter().map(|placed| &placed.entry.id)) {
+            self.forget(*id);
+        }
+        for placed in entries {
+            self.remember(placed);
+        }
+        let state = self.catalog_mut(catalog);
+        state.head = head;
+        state.categories.retain(|category| !removed_categories.contains(&category.category.id));
+        for PlacedCategory { category, position } in categories {
+            match state.categories.iter_mut().find(|own| own.category.id == category.id) {
+                Some(own) => (own.category, own.position) = (category, position),
+                None => state.categories.push(CategoryState { category, position, entries: Vec::new() }),
+            }
+        }
+        state.categories.sort_by_key(|category| category.position);
+        self.regroup(catalog);
+    }
+
+    /// Sorts a catalog's entries into its categories again.
+    fn regroup(&mut self, catalog: CatalogName) {
+        let mut groups: HashMap<&str, Vec<&Placed>> = HashMap::new();
+        for placed in self.by_id.values().filter(|placed| placed.entry.catalog == catalog) {
+            groups.entry(&placed.entry.category).or_default().push(placed);
+        }
+        let state = match catalog {
+            CatalogName::Models => &mut self.models,
+            CatalogName::Loras => &mut self.loras,
+        };
+        for category in &mut state.categories {
+            let mut group = groups.remove(category.category.id.as_str()).unwrap_or_default();
+            group.sort_unstable_by_key(|placed| (placed.position, placed.entry.id));
+            category.entries = group.into_iter().map(|placed| Arc::clone(&placed.entry)).collect();
+        }
+    }
+
+    fn remember(&mut self, placed: Placed) {
+        let entry = &placed.entry;
+        self.by_file.entry(ByFile(Arc::clone(entry))).or_default().push(Arc::clone(entry));
+        insert_in_order(self.by_path.entry(ByPath(Arc::clone(entry))).or_default(), entry);
+        if let Some(version_id) = entry.document.id("civitai_version_id") {
+            insert_in_order(self.by_version.entry(version_id).or_default(), entry);
+        }
+        self.by_id.insert(entry.id, placed);
+    }
+
+    fn forget(&mut self, id: EntryId) {
+        let Some(Placed { entry, .. }) = self.by_id.remove(&id) else { return };
+        take_out(&mut self.by_file, &ByFile(Arc::clone(&entry)), id, ByFile);
+        take_out(&mut self.by_path, &ByPath(Arc::clone(&entry)), id, ByPath);
+        if let Some(version_id) = entry.document.id("civitai_version_id") {
+            take_out(&mut self.by_version, &version_id, id, |_| version_id);
+        }
+    }
+}
+
+/// Entries of `models` before entries of `loras`.
+fn insert_in_order(entries: &mut Vec<Arc<Entry>>, entry: &Arc<Entry>) {
+    let at = entries.partition_point(|other| other.catalog <= entry.catalog);
+    entries.insert(at, Arc::clone(entry));
+}
+
+/// Takes one entry out of an index; the key must not keep the old entry alive, so it is made anew from one that stays.
+fn take_out<K: Hash + Eq>(
+    index: &mut HashMap<K, Vec<Arc<Entry>>>,
+    key: &K,
+    id: EntryId,
+    new_key: impl Fn(Arc<Entry>) -> K,
+) {
+    let Some(mut entries) = index.remove(key) else { return };
+    entries.retain(|entry| entry.id != id);
+    if let Some(first) = entries.first() {
+        index.insert(new_key(Arc::clone(first)), entries);
+    }
+}
+
+/// An entry as the key of its file name.
+#[derive(Debug)]
+struct ByFile(Arc<Entry>);
+
+/// An entry as the key of its path.
+#[derive(Debug)]
+struct ByPath(Arc<Entry>);
+
+impl Borrow<str> for ByFile {
+    fn borrow(&self) -> &str {
+        self.0.file()
+    }
+}
+
+impl Hash for ByFile {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.file().hash(state);
+    }
+}
+
+impl PartialEq for ByFile {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.file() == other.0.file()
+    }
+}
+
+impl Eq for ByFile {}
+
+impl Borrow<ModelPath> for ByPath {
+    fn borrow(&self) -> &ModelPath {
+        &self.0.path
+    }
+}
+
+impl Hash for ByPath {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.path.hash(state);
+    }
+}
+
+impl PartialEq for ByPath {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.path == other.0.path
+    }
+}
+
+impl Eq for ByPath {}

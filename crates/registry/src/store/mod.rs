@@ -1,0 +1,67 @@
+//! SQLite and PostgreSQL behind one text.
+//!
+//! A statement is written once, in the common subset of both, and runs through [`on_db!`], which expands one expression
+//! for each driver. What differs is a method of [`Db`] that returns a fragment. SQLite has one connection that writes
+//! and a few that read; PostgreSQL has one pool for both.
+
+mod catalogs;
+mod connect;
+
+#[cfg(test)]
+pub(crate) mod testing;
+
+use sqlx::{PgPool, SqlitePool};
+
+/// One pool of one of the two databases.
+#[derive(Debug, Clone)]
+pub(crate) enum Db {
+    /// A file in the data folder.
+    Sqlite(SqlitePool),
+    /// A server.
+    Postgres(PgPool),
+}
+
+/// The database, opened and migrated.
+#[derive(Debug, Clone)]
+pub(crate) struct Store {
+    /// For statements that only read.
+    pub(crate) read: Db,
+    /// For statements and transactions that write; waits for its turn on SQLite.
+    pub(crate) write: Db,
+}
+
+/// Runs one expression on whichever database it is: `on_db!(&store.read, pool => sqlx::query(SQL).execute(pool).await)`.
+///
+/// The expression is compiled once for each driver, so it may use neither's own types.
+macro_rules! on_db {
+    ($db:expr, $pool:ident => $body:expr) => {
+        match $db {
+            $crate::store::Db::Sqlite($pool) => $body,
+            $crate::store::Db::Postgres($pool) => $body,
+        }
+    };
+}
+pub(crate) use on_db;
+
+impl Db {
+    /// What a SELECT inside a claiming UPDATE ends with, so that claims do not wait for each other.
+    #[expect(dead_code, reason = "the download queue claims with it")]
+    pub(crate) fn skip_locked(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => "",
+            Self::Postgres(_) => "FOR UPDATE SKIP LOCKED",
+        }
+    }
+
+    async fn close(&self) {
+        on_db!(self, pool => pool.close().await);
+    }
+}
+
+impl Store {
+    /// Waits for running statements and closes every connection.
+    pub(crate) async fn close(&self) {
+        self.read.close().await;
+        self.write.close().await;
+    }
+}
