@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Installs Debian packages that a script needs and that are missing. Sourced, not run.
 #
-# need COMMAND PACKAGE   notes the package when the command is not there
+# need COMMAND PACKAGE   notes the package when the command (or path, which may hold wildcards) is not there
 # install_needs          installs what was noted; no package may start a service meanwhile
 
 PATH="$HOME/.cargo/bin:$PATH:/usr/local/sbin:/usr/sbin:/sbin"
@@ -9,7 +9,11 @@ missing_packages=()
 policy_file=/usr/sbin/policy-rc.d
 
 need() {
-    command -v "$1" >/dev/null || missing_packages+=("$2")
+    if [[ $1 == /* ]]; then
+        compgen -G "$1" >/dev/null || missing_packages+=("$2")
+    else
+        command -v "$1" >/dev/null || missing_packages+=("$2")
+    fi
 }
 
 install_needs() {
@@ -23,7 +27,7 @@ install_needs() {
         trap allow_service_starts EXIT
         forbid_service_starts
         as_root apt-get update -qq
-        as_root apt-get install -y -qq --no-install-recommends "${missing_packages[@]}"
+        as_root apt-get install -y -qq --no-install-recommends "${missing_packages[@]}" >/dev/null
     )
     missing_packages=()
 }

@@ -185,7 +185,7 @@ fn collect_breaches(file: &Path, text: &str, forbidden: &[&str], why: &str, brea
         let is_breach = |border: &&str| {
             path.strip_prefix(*border).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
         };
-        if forbidden.iter().any(|border| is_breach(border)) {
+        if forbidden.iter().any(is_breach) {
             breaches.push(format!("{}: `{path}`: {why}", file.display()));
         }
     }
