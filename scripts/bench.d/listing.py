@@ -1,0 +1,68 @@
+"""The catalog list against nginx serving the same bytes as a file, with wrk."""
+
+import os
+import re
+import subprocess
+
+import library
+import report
+import servers
+from measure import alternate, median, spread
+
+PATH = "/api/admin/models"
+
+
+def measure(bench):
+    library.large_library(bench.binary, bench.folder, bench.entries)
+    served = os.path.join(bench.folder, "served")
+    os.makedirs(served)
+    with servers.lorakeep(bench.binary, bench.folder) as (_, port):
+        status, headers, body = servers.get(port, PATH)
+        if status != 200:
+            raise RuntimeError(f"GET {PATH} answered {status}")
+        with open(os.path.join(served, "models.json"), "wb") as file:
+            file.write(body)
+        etag = headers["ETag"]
+        if servers.get(port, PATH, {"If-None-Match": etag})[0] != 304:
+            raise RuntimeError(f"GET {PATH} with its own ETag is not answered with 304")
+        with servers.nginx(bench.folder, served) as address:
+            results = alternate(contestants(bench, f"http://127.0.0.1:{port}{PATH}", etag, f"{address}/models.json"),
+                                bench.rounds)
+    return text(bench, results, len(body))
+
+
+def contestants(bench, ours, etag, theirs):
+    named = {}
+    for connections in (1, 16):
+        named[f"lorakeep, {connections}"] = lambda count=connections: wrk(bench, ours, count)
+        named[f"nginx, {connections}"] = lambda count=connections: wrk(bench, theirs, count)
+    # The validator may move while free space is sampled, so an answer may also be 200 now and then.
+    named["lorakeep unchanged (304), 16"] = lambda: wrk(bench, ours, 16, {"If-None-Match": etag}, may_refuse=True)
+    return named
+
+
+def wrk(bench, url, connections, headers=None, may_refuse=False):
+    """Requests per second."""
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{bench.seconds}s"]
+    for name, value in ({"X-API-Key": servers.API_KEY} | (headers or {})).items():
+        command += ["-H", f"{name}: {value}"]
+    output = subprocess.run(command + [url], capture_output=True, text=True, check=True).stdout
+    if "Socket errors" in output or ("Non-2xx" in output and not may_refuse):
+        raise RuntimeError(f"wrk met errors:\n{output}")
+    return float(re.search(r"Requests/sec:\s*([\d.]+)", output)[1])
+
+
+def text(bench, results, size):
+    rate = {name: median(values) for name, values in results.items()}
+    rows = [[name, spread(values, digits=0), f"{rate[name] * size / 1e6:,.0f} MB/s" if "304" not in name else ""]
+            for name, values in results.items()]
+    goals = [
+        report.Goal(f"requests/s against nginx, {count} connection{'s' if count > 1 else ''}",
+                    rate[f"lorakeep, {count}"] / rate[f"nginx, {count}"], 0.7, True)
+        for count in (1, 16)
+    ]
+    explanation = (
+        f"`GET {PATH}` with {bench.entries:,} entries ({size / 1e6:.1f} MB of JSON) against nginx serving the same "
+        f"bytes as a file; wrk with one thread for {bench.seconds} s, {bench.rounds} alternating rounds, median (least to most)."
+    )
+    return report.section("The catalog list", explanation, ["server, connections", "requests/s", "data"], rows, goals)
