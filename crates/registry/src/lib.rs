@@ -20,4 +20,8 @@ mod service;
 mod store;
 
 pub use error::{Error, Result};
+
+pub mod config;
+mod upstream;
+
 pub use service::*;
