@@ -1,3 +1,62 @@
 //! CivitAI and Hugging Face: what they know of a file, where its bytes are, and what to do when they say no.
+//!
+//! - [`reference`]: what people write becomes ids
+//! - [`http`]: the one API client; `pace` and `lenient` serve it
+//! - [`civitai`], [`huggingface`]: one client each, with its table of refusals
+//! - [`source`]: from an entry's origin to an address with size and hash
 
+pub(crate) mod civitai;
+pub(crate) mod error;
+pub(crate) mod http;
+pub(crate) mod huggingface;
+mod lenient;
+mod pace;
 pub(crate) mod reference;
+pub(crate) mod source;
+
+use std::sync::Arc;
+
+use lorakeep_transfer::{HostPolicy, TransferError};
+use secrecy::SecretString;
+
+pub(crate) use error::UpstreamError;
+pub(crate) use reference::{Endpoints, Reference};
+
+/// How this product calls itself; names of browsers would change the answers.
+pub(crate) const USER_AGENT: &str = concat!("lorakeep/", env!("CARGO_PKG_VERSION"));
+
+/// What the upstreams are set up with.
+#[derive(Debug, Clone)]
+pub(crate) struct UpstreamOptions {
+    pub(crate) endpoints: Endpoints,
+    pub(crate) civitai_key: Option<SecretString>,
+    pub(crate) huggingface_token: Option<SecretString>,
+    /// Hosts that may be private (`LORAKEEP_ALLOW_HOSTS`); the endpoints are added to them.
+    pub(crate) hosts: HostPolicy,
+    pub(crate) limits: http::ApiLimits,
+}
+
+/// The clients of all upstreams.
+#[derive(Debug, Clone)]
+pub(crate) struct Upstreams {
+    pub(crate) civitai: civitai::Civitai,
+    pub(crate) huggingface: huggingface::HuggingFace,
+    pub(crate) endpoints: Endpoints,
+    /// Which hosts may be asked, the endpoints included.
+    pub(crate) hosts: HostPolicy,
+}
+
+impl Upstreams {
+    /// Sets up one client that all upstreams share.
+    pub(crate) fn new(options: UpstreamOptions) -> Result<Self, TransferError> {
+        let UpstreamOptions { endpoints, civitai_key, huggingface_token, hosts, limits } = options;
+        let hosts = hosts.allow_url(&endpoints.civitai).allow_url(&endpoints.huggingface);
+        let api = Arc::new(http::ApiClient::new(hosts.clone(), limits)?);
+        Ok(Self {
+            civitai: civitai::Civitai::new(Arc::clone(&api), endpoints.civitai.clone(), civitai_key),
+            huggingface: huggingface::HuggingFace::new(api, endpoints.huggingface.clone(), huggingface_token),
+            endpoints,
+            hosts,
+        })
+    }
+}

@@ -1,0 +1,135 @@
+//! CivitAI: models, versions, their files and their download addresses.
+
+mod choice;
+mod refusals;
+mod wire;
+
+use std::sync::Arc;
+
+use lorakeep_transfer::Credential;
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use url::Url;
+
+use super::error::UpstreamError;
+use super::http::{Answer, ApiClient, ApiError};
+
+pub(crate) use choice::choose_file;
+pub(crate) use refusals::{archived, explain, generation_only, is_in_early_access, taken_down};
+pub(crate) use wire::{Model, Version, VersionFile};
+
+/// Hashes that one batch may hold, by the site's rule.
+const HASHES_A_BATCH: usize = 100;
+
+/// A client of one CivitAI site.
+#[derive(Debug, Clone)]
+pub(crate) struct Civitai {
+    api: Arc<ApiClient>,
+    base: Url,
+    credential: Option<Credential>,
+}
+
+impl Civitai {
+    pub(crate) fn new(api: Arc<ApiClient>, base: Url, key: Option<SecretString>) -> Self {
+        let credential = key.map(|key| Credential::bearer(&base, key));
+        Self { api, base, credential }
+    }
+
+    /// The key, bound to the site.
+    pub(crate) fn credential(&self) -> Option<Credential> {
+        self.credential.clone()
+    }
+
+    /// One version. When the site's cache has lost it, its model is asked, if that is known.
+    pub(crate) async fn version(&self, version_id: u64, model_id: Option<u64>) -> Result<Version, UpstreamError> {
+        let name = format!("version {version_id} on CivitAI");
+        let answer = self.get(&format!("model-versions/{version_id}"), &name).await;
+        let missing = match answer {
+            Ok(answer) => match Version::read(&answer.json) {
+                Some(version) => return Ok(version),
+                None => unreadable(&name),
+            },
+            Err(error) if matches!(error.code, "not_found" | "upstream_failed") => error,
+            Err(error) => return Err(error),
+        };
+        let Some(model_id) = model_id else { return Err(missing) };
+        let model = self.model(model_id).await.map_err(|_| missing.clone())?;
+        model.versions.into_iter().find(|version| version.id == version_id).ok_or(missing)
+    }
+
+    /// A model with its versions; the list can be empty although versions exist.
+    pub(crate) async fn model(&self, model_id: u64) -> Result<Model, UpstreamError> {
+        let name = format!("model {model_id} on CivitAI");
+        let answer = self.get(&format!("models/{model_id}"), &name).await?;
+        Model::read(&answer.json).ok_or_else(|| unreadable(&name))
+    }
+
+    /// The versions that hold files of these SHA-256 hashes; unknown hashes are left out, the order is the site's.
+    pub(crate) async fn versions_by_hash(&self, hashes: &[String]) -> Result<Vec<Version>, UpstreamError> {
+        let mut found = Vec::new();
+        for batch in hashes.chunks(HASHES_A_BATCH) {
+            let url = self.api_url("model-versions/by-hash");
+            let answer = self.api.post(url, self.credential.as_ref(), json!(batch)).await;
+            let answer = answer.map_err(|error| explained(error, "the files of these hashes on CivitAI"))?;
+            found.extend(answer.json.as_array().into_iter().flatten().filter_map(Version::read));
+        }
+        Ok(found)
+    }
+
+    /// Where the bytes are asked for: by ids alone, so that no preference of an account chooses another file.
+    pub(crate) fn download_url(&self, version_id: u64, file_id: Option<u64>) -> Url {
+        let mut url = self.below(&format!("api/download/models/{version_id}"));
+        if let Some(file_id) = file_id {
+            url.query_pairs_mut().append_pair("fileId", &file_id.to_string());
+        }
+        url
+    }
+
+    /// The address that the site itself gave for a file, rebuilt on this site from its version id and choice of file:
+    /// answers may name an unusable host. A linked VAE is found only by it.
+    pub(crate) fn returned_download_url(&self, file: &VersionFile) -> Option<Url> {
+        let given = self.base.join(file.download_url.as_deref()?).ok()?;
+        let version_id = given.path().strip_prefix("/api/download/models/")?.parse().ok()?;
+        let mut url = self.download_url(version_id, None);
+        for (key, value) in given.query_pairs().filter(|(key, _)| key != "token") {
+            url.query_pairs_mut().append_pair(&key, &value);
+        }
+        Some(url)
+    }
+
+    async fn get(&self, path: &str, name: &str) -> Result<Answer, UpstreamError> {
+        let answer = self.api.get(self.api_url(path), self.credential.as_ref()).await;
+        answer.map_err(|error| explained(error, name))
+    }
+
+    fn api_url(&self, path: &str) -> Url {
+        self.below(&format!("api/v1/{path}"))
+    }
+
+    fn below(&self, path: &str) -> Url {
+        let mut url = self.base.clone();
+        url.set_query(None);
+        url.set_path(&format!("{}/{path}", self.base.path().trim_end_matches('/')));
+        url
+    }
+}
+
+fn explained(error: ApiError, name: &str) -> UpstreamError {
+    match error {
+        ApiError::Refused(refusal) if refusal.status == 500 && is_lost(&refusal.body_start) => {
+            UpstreamError::refused("not_found", 404, format!("{name} was not found; it may have been deleted"))
+        }
+        ApiError::Refused(refusal) => explain(&refusal, name),
+        ApiError::Failed(failure) => failure,
+    }
+}
+
+/// The site answers 500 with this text for versions that it cannot show.
+fn is_lost(body: &str) -> bool {
+    serde_json::from_str::<Value>(body)
+        .is_ok_and(|json| json.get("error").and_then(Value::as_str) == Some("Failed to fetch model version details"))
+}
+
+fn unreadable(name: &str) -> UpstreamError {
+    UpstreamError::passing("not_json", 200, format!("CivitAI's answer about {name} cannot be understood; try again later"))
+}

@@ -1,0 +1,189 @@
+//! What CivitAI answers, read leniently: its shapes change over time and with the route.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+
+use crate::upstream::lenient::{amount, flag, list, sha256, text, texts, whole};
+
+/// A model with its published versions, newest first.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Model {
+    pub(crate) id: u64,
+    pub(crate) head: ModelHead,
+    pub(crate) versions: Vec<Version>,
+}
+
+/// What is the same for all versions of a model.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct ModelHead {
+    pub(crate) name: Option<String>,
+    /// `Checkpoint`, `LORA`, `LoCon`, …; new ones appear.
+    pub(crate) kind: Option<String>,
+    pub(crate) is_nsfw: bool,
+    /// `Archived` or `TakenDown`.
+    pub(crate) mode: Option<String>,
+    pub(crate) creator: Option<String>,
+    pub(crate) tags: Vec<String>,
+}
+
+/// One version of a model.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Version {
+    pub(crate) id: u64,
+    pub(crate) model_id: Option<u64>,
+    pub(crate) name: Option<String>,
+    pub(crate) base_model: Option<String>,
+    pub(crate) trained_words: Vec<String>,
+    /// `Download` when absent.
+    pub(crate) usage_control: Option<String>,
+    pub(crate) early_access_until: Option<DateTime<Utc>>,
+    pub(crate) downloads: Option<u64>,
+    pub(crate) model: ModelHead,
+    pub(crate) files: Vec<VersionFile>,
+}
+
+/// One file of a version. Its name is hostile until judged.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct VersionFile {
+    pub(crate) id: Option<u64>,
+    pub(crate) name: Option<String>,
+    /// `Model`, `Pruned Model`, `VAE`, `Training Data`, …
+    pub(crate) kind: Option<String>,
+    pub(crate) is_primary: bool,
+    /// Kibibytes, not rounded: `round(size_kb × 1024)` is exact when the record is right. An estimate.
+    pub(crate) size_kb: Option<f64>,
+    pub(crate) sha256: Option<String>,
+    /// `SafeTensor`, `PickleTensor`, `GGUF`, …
+    pub(crate) format: Option<String>,
+    /// `full` or `pruned`.
+    pub(crate) size: Option<String>,
+    /// `fp16`, `bf16`, …
+    pub(crate) precision: Option<String>,
+    pub(crate) download_url: Option<String>,
+}
+
+impl Model {
+    /// Reads `GET /models/{id}`; `None` when it is no model at all.
+    pub(super) fn read(value: &Value) -> Option<Self> {
+        let id = whole(value, "id")?;
+        let head = ModelHead::read(value);
+        let versions = list(value, "modelVersions")
+            .filter_map(Version::read)
+            .map(|version| Version { model_id: Some(id), model: head.clone(), ..version })
+            .collect();
+        Some(Self { id, head, versions })
+    }
+}
+
+impl ModelHead {
+    fn read(value: &Value) -> Self {
+        Self {
+            name: text(value, "name"),
+            kind: text(value, "type"),
+            is_nsfw: flag(value, "nsfw"),
+            mode: text(value, "mode"),
+            creator: value.get("creator").and_then(|creator| text(creator, "username")),
+            tags: texts(value, "tags"),
+        }
+    }
+}
+
+impl Version {
+    /// Reads `GET /model-versions/{id}` or an element of `modelVersions`.
+    pub(super) fn read(value: &Value) -> Option<Self> {
+        let until = ["earlyAccessEndsAt", "earlyAccessDeadline"].iter().find_map(|field| moment(value, field));
+        let paid = value.get("paidAccess").and_then(|access| moment(access, "endsAt"));
+        Some(Self {
+            id: whole(value, "id")?,
+            model_id: whole(value, "modelId"),
+            name: text(value, "name"),
+            base_model: text(value, "baseModel"),
+            trained_words: texts(value, "trainedWords"),
+            usage_control: text(value, "usageControl"),
+            early_access_until: until.or(paid),
+            downloads: value.get("stats").and_then(|stats| whole(stats, "downloadCount")),
+            model: value.get("model").map(ModelHead::read).unwrap_or_default(),
+            files: list(value, "files").filter(|file| file.is_object()).map(VersionFile::read).collect(),
+        })
+    }
+}
+
+impl VersionFile {
+    fn read(value: &Value) -> Self {
+        let metadata = value.get("metadata").unwrap_or(&Value::Null);
+        let hashes = value.get("hashes").unwrap_or(&Value::Null);
+        Self {
+            id: whole(value, "id"),
+            name: text(value, "name"),
+            kind: text(value, "type"),
+            is_primary: flag(value, "primary"),
+            size_kb: amount(value, "sizeKB"),
+            sha256: sha256(hashes, "SHA256"),
+            format: text(metadata, "format"),
+            size: text(metadata, "size"),
+            precision: text(metadata, "fp"),
+            download_url: text(value, "downloadUrl"),
+        }
+    }
+
+    /// Bytes as far as the record is right.
+    pub(crate) fn estimated_bytes(&self) -> Option<u64> {
+        self.size_kb.map(|kibibytes| (kibibytes * 1024.0).round() as u64).filter(|&bytes| bytes > 0)
+    }
+}
+
+fn moment(value: &Value, field: &str) -> Option<DateTime<Utc>> {
+    DateTime::parse_from_rfc3339(value.get(field)?.as_str()?).ok().map(|time| time.to_utc())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_version_is_read_as_it_is_answered() {
+        let version = Version::read(&json!({
+            "id": 242_807, "modelId": "215485", "name": " v1-128dim ", "baseModel": "SDXL Turbo",
+            "trainedWords": ["a", 7, "", "b"], "stats": {"downloadCount": 5},
+            "model": {"name": "Turbo", "type": "LORA", "nsfw": false},
+            "files": [{"id": 1, "sizeKB": 6_775_467.123_046_875, "name": "x.safetensors", "type": "Model", "primary": true,
+                "metadata": {"fp": null, "format": "SafeTensor"},
+                "hashes": {"SHA256": "A599C42A9F4F7494C7F410DBC0FD432CF0242720509E9D52FA41AAC7A88D1B69"}}],
+        }))
+        .unwrap();
+        assert_eq!(version.model_id, Some(215_485));
+        assert_eq!(version.name.as_deref(), Some("v1-128dim"));
+        assert_eq!(version.trained_words, ["a", "b"]);
+        let file = &version.files[0];
+        assert_eq!(file.estimated_bytes(), Some(6_938_078_334));
+        assert_eq!(file.sha256.as_deref(), Some("a599c42a9f4f7494c7f410dbc0fd432cf0242720509e9d52fa41aac7a88d1b69"));
+        assert_eq!(file.precision, None);
+    }
+
+    #[test]
+    fn wrong_types_count_as_absent() {
+        let version = Version::read(&json!({
+            "id": 1, "modelId": {}, "name": 7, "trainedWords": "x", "usageControl": [], "paidAccess": "x",
+            "model": "x", "files": [null, 7, {"id": "x", "sizeKB": -1.0, "hashes": [], "metadata": 3, "primary": "yes"}],
+        }))
+        .unwrap();
+        assert_eq!(version.files, [VersionFile::default()]);
+        assert_eq!(Version { files: Vec::new(), ..version }, Version { id: 1, ..Version::default() });
+        assert_eq!(Version::read(&json!([])), None);
+        assert_eq!(Model::read(&json!({"error": "x"})), None);
+    }
+
+    #[test]
+    fn versions_of_a_model_know_the_model() {
+        let model = Model::read(&json!({
+            "id": 9, "name": "M", "type": "Checkpoint", "mode": "Archived", "creator": {"username": "u"}, "tags": ["t"],
+            "modelVersions": [{"id": 1, "files": []}, {"name": "no id"}],
+        }))
+        .unwrap();
+        assert_eq!(model.versions.len(), 1);
+        assert_eq!(model.versions[0].model_id, Some(9));
+        assert_eq!(model.versions[0].model.mode.as_deref(), Some("Archived"));
+    }
+}
