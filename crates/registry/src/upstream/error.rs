@@ -22,13 +22,21 @@ pub(crate) struct UpstreamError {
 
 impl UpstreamError {
     /// A final "no".
-    pub(crate) fn refused(code: &'static str, status: impl Into<Option<u16>>, message: impl Into<String>) -> Self {
+    pub(crate) fn refused(
+        code: &'static str,
+        status: impl Into<Option<u16>>,
+        message: impl Into<String>,
+    ) -> Self {
         let message = message.into();
         Self { code, status: status.into(), message, is_transient: false, retry_after: None }
     }
 
     /// Trouble that may pass.
-    pub(crate) fn passing(code: &'static str, status: impl Into<Option<u16>>, message: impl Into<String>) -> Self {
+    pub(crate) fn passing(
+        code: &'static str,
+        status: impl Into<Option<u16>>,
+        message: impl Into<String>,
+    ) -> Self {
         Self { is_transient: true, ..Self::refused(code, status, message) }
     }
 }
@@ -36,7 +44,9 @@ impl UpstreamError {
 impl From<UpstreamError> for Error {
     fn from(error: UpstreamError) -> Self {
         match error.retry_after {
-            Some(wait) => Self::Busy { message: error.message, retry_after_seconds: Some(wait.as_secs().max(1)) },
+            Some(wait) => {
+                Self::Busy { message: error.message, retry_after_seconds: Some(wait.as_secs().max(1)) }
+            }
             None => Self::Upstream { code: error.code, status: error.status, message: error.message },
         }
     }

@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime};
 use bytes::BytesMut;
 use http::{HeaderMap, Method, StatusCode, header};
 use lorakeep_transfer::{
-    Credential, HostPolicy, MaskedUrl, Refusal, RetryPolicy, Timeouts, TransferError, guarded_client, retry_after,
+    Credential, HostPolicy, MaskedUrl, Refusal, RetryPolicy, Timeouts, TransferError, guarded_client,
+    retry_after,
 };
 use serde_json::Value;
 use url::Url;
@@ -242,7 +243,10 @@ fn looks_like_html(body: &[u8]) -> bool {
 /// A page's title for a message, cut.
 fn title(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(&body[..body.len().min(BODY_START)]);
-    let title = text.split_once("<title>").and_then(|(_, rest)| rest.split_once("</title>")).map(|(title, _)| title.trim());
+    let title = text
+        .split_once("<title>")
+        .and_then(|(_, rest)| rest.split_once("</title>"))
+        .map(|(title, _)| title.trim());
     match title {
         Some(title) if !title.is_empty() => format!(" (`{}`)", readable(title, 60)),
         _ => String::new(),
@@ -291,7 +295,11 @@ fn redirect_target(response: &reqwest::Response, url: &Url) -> Result<Url, Troub
 }
 
 fn too_large(url: &Url, limit: usize) -> Trouble {
-    let message = format!("`{}` answered with more than {} MiB of data; nothing of it is used", host_of(url), limit >> 20);
+    let message = format!(
+        "`{}` answered with more than {} MiB of data; nothing of it is used",
+        host_of(url),
+        limit >> 20
+    );
     Trouble::Final(ApiError::Failed(UpstreamError::refused("too_large", Some(200), message)))
 }
 
@@ -330,7 +338,10 @@ fn given_up(error: ApiError, wish: Option<Duration>, host: &str) -> ApiError {
             ..UpstreamError::passing(
                 "rate_limited",
                 refusal.status,
-                format!("`{host}` asks for a pause of {} s; it goes on after that", wish.unwrap_or_default().as_secs()),
+                format!(
+                    "`{host}` asks for a pause of {} s; it goes on after that",
+                    wish.unwrap_or_default().as_secs()
+                ),
             )
         }),
         refused => refused,

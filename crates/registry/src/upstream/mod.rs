@@ -20,7 +20,7 @@ use lorakeep_transfer::{HostPolicy, TransferError};
 use secrecy::SecretString;
 
 pub(crate) use error::UpstreamError;
-pub(crate) use reference::{Endpoints, Reference};
+pub(crate) use reference::Endpoints;
 
 /// How this product calls itself; names of browsers would change the answers.
 pub(crate) const USER_AGENT: &str = concat!("lorakeep/", env!("CARGO_PKG_VERSION"));
@@ -60,3 +60,6 @@ impl Upstreams {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -69,7 +69,10 @@ impl Reference {
     pub(crate) fn parse(text: &str, endpoints: &Endpoints) -> Result<Self, Invalid> {
         let text = text.trim();
         if text.len() > MAX_BYTES {
-            return Err(refused("unknown_reference", format!("the reference is longer than {MAX_BYTES} bytes")));
+            return Err(refused(
+                "unknown_reference",
+                format!("the reference is longer than {MAX_BYTES} bytes"),
+            ));
         }
         if text.is_empty() || text.chars().any(char::is_control) {
             return Err(not_understood(text));

@@ -94,14 +94,22 @@ impl Upstreams {
             size: file.size,
             estimated_size: None,
             sha256: file.sha256.and_then(|text| text.parse().ok()),
-            subject: Subject::HuggingFace { repo: repo.to_owned(), revision: wanted.to_owned(), path: path.to_owned() },
+            subject: Subject::HuggingFace {
+                repo: repo.to_owned(),
+                revision: wanted.to_owned(),
+                path: path.to_owned(),
+            },
         })
     }
 
     /// A plain address; one of an upstream's own host gets the key of that upstream.
     fn resolve_url(&self, text: &str) -> Result<Source, UpstreamError> {
         let url = Url::parse(text).map_err(|error| {
-            UpstreamError::refused("malformed_url", None, format!("the entry's `url` is not an address: {error}"))
+            UpstreamError::refused(
+                "malformed_url",
+                None,
+                format!("the entry's `url` is not an address: {error}"),
+            )
         })?;
         self.hosts.check(&url).map_err(|error| super::http::from_transfer(&error))?;
         let of = |base: &Url| url.origin() == base.origin();
@@ -157,7 +165,10 @@ fn storage_refused(refusal: &Refusal) -> UpstreamError {
     UpstreamError::passing(
         "storage_refused",
         refusal.status,
-        format!("the storage at `{}` answered {}; retry, it gets a fresh address then", refusal.url, refusal.status),
+        format!(
+            "the storage at `{}` answered {}; retry, it gets a fresh address then",
+            refusal.url, refusal.status
+        ),
     )
 }
 

@@ -8,7 +8,8 @@ pub(crate) fn choose_file(version: &Version, file_id: Option<u64>) -> Option<&Ve
         return version.files.iter().find(|file| file.id == file_id);
     }
     let best = |only_primary: bool| {
-        let candidates = version.files.iter().filter(|file| is_weights(file) && (file.is_primary || !only_primary));
+        let candidates =
+            version.files.iter().filter(|file| is_weights(file) && (file.is_primary || !only_primary));
         // The first of equals: `max_by_key` would take the last.
         candidates.rev().max_by_key(|file| score(file))
     };
@@ -20,14 +21,20 @@ fn is_weights(file: &VersionFile) -> bool {
     let kind = file.kind.as_deref().unwrap_or("Model");
     let name = file.name.as_deref().unwrap_or_default().to_ascii_lowercase();
     let is_other_kind = matches!(kind, "Training Data" | "Config" | "Archive" | "Workflow");
-    let is_other_name = [".zip", ".json", ".yaml", ".yml", ".txt", ".7z", ".rar"].iter().any(|ending| name.ends_with(ending));
+    let is_other_name =
+        [".zip", ".json", ".yaml", ".yml", ".txt", ".7z", ".rar"].iter().any(|ending| name.ends_with(ending));
     !is_other_kind && !is_other_name
 }
 
 /// The site's own preferences: safetensors before all, then pruned, then fp16.
 fn score(file: &VersionFile) -> u32 {
-    let is = |field: &Option<String>, wanted: &str| field.as_deref().is_some_and(|text| text.eq_ignore_ascii_case(wanted));
-    let main = file.kind.as_deref().is_none_or(|kind| matches!(kind, "Model" | "Pruned Model" | "Diffusion Model" | "UNet"));
+    let is = |field: &Option<String>, wanted: &str| {
+        field.as_deref().is_some_and(|text| text.eq_ignore_ascii_case(wanted))
+    };
+    let main = file
+        .kind
+        .as_deref()
+        .is_none_or(|kind| matches!(kind, "Model" | "Pruned Model" | "Diffusion Model" | "UNet"));
     u32::from(main) * 1000
         + u32::from(is(&file.format, "SafeTensor")) * 100
         + u32::from(is(&file.size, "pruned")) * 10
@@ -56,7 +63,10 @@ mod tests {
 
     #[test]
     fn the_named_file_is_taken_whatever_it_is() {
-        let files = vec![file(1, "Model", "SafeTensor", "full", "fp16", true), file(2, "Training Data", "Other", "", "", false)];
+        let files = vec![
+            file(1, "Model", "SafeTensor", "full", "fp16", true),
+            file(2, "Training Data", "Other", "", "", false),
+        ];
         assert_eq!(chosen(files.clone(), Some(2)), Some(2));
         assert_eq!(chosen(files, Some(3)), None);
     }

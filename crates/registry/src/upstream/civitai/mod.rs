@@ -15,7 +15,7 @@ use super::error::UpstreamError;
 use super::http::{Answer, ApiClient, ApiError};
 
 pub(crate) use choice::choose_file;
-pub(crate) use refusals::{archived, explain, generation_only, is_in_early_access, taken_down};
+pub(crate) use refusals::{archived, explain, generation_only, taken_down};
 pub(crate) use wire::{Model, Version, VersionFile};
 
 /// Hashes that one batch may hold, by the site's rule.
@@ -41,12 +41,16 @@ impl Civitai {
     }
 
     /// One version. When the site's cache has lost it, its model is asked, if that is known.
-    pub(crate) async fn version(&self, version_id: u64, model_id: Option<u64>) -> Result<Version, UpstreamError> {
+    pub(crate) async fn version(
+        &self,
+        version_id: u64,
+        model_id: Option<u64>,
+    ) -> Result<Version, UpstreamError> {
         let name = format!("version {version_id} on CivitAI");
         let answer = self.get(&format!("model-versions/{version_id}"), &name).await;
         let missing = match answer {
             Ok(answer) => match Version::read(&answer.json) {
-                Some(version) => return Ok(version),
+                Some(version) => return Ok(self.with_mode(version).await),
                 None => unreadable(&name),
             },
             Err(error) if matches!(error.code, "not_found" | "upstream_failed") => error,
@@ -55,6 +59,16 @@ impl Civitai {
         let Some(model_id) = model_id else { return Err(missing) };
         let model = self.model(model_id).await.map_err(|_| missing.clone())?;
         model.versions.into_iter().find(|version| version.id == version_id).ok_or(missing)
+    }
+
+    /// An archived model's version has no files and not always says why: its model does.
+    async fn with_mode(&self, mut version: Version) -> Version {
+        if let (true, None, Some(model_id)) =
+            (version.files.is_empty(), &version.model.mode, version.model_id)
+        {
+            version.model.mode = self.model(model_id).await.ok().and_then(|model| model.head.mode);
+        }
+        version
     }
 
     /// A model with its versions; the list can be empty although versions exist.
@@ -117,7 +131,11 @@ impl Civitai {
 fn explained(error: ApiError, name: &str) -> UpstreamError {
     match error {
         ApiError::Refused(refusal) if refusal.status == 500 && is_lost(&refusal.body_start) => {
-            UpstreamError::refused("not_found", 404, format!("{name} was not found; it may have been deleted"))
+            UpstreamError::refused(
+                "not_found",
+                404,
+                format!("{name} was not found; it may have been deleted"),
+            )
         }
         ApiError::Refused(refusal) => explain(&refusal, name),
         ApiError::Failed(failure) => failure,
@@ -126,10 +144,15 @@ fn explained(error: ApiError, name: &str) -> UpstreamError {
 
 /// The site answers 500 with this text for versions that it cannot show.
 fn is_lost(body: &str) -> bool {
-    serde_json::from_str::<Value>(body)
-        .is_ok_and(|json| json.get("error").and_then(Value::as_str) == Some("Failed to fetch model version details"))
+    serde_json::from_str::<Value>(body).is_ok_and(|json| {
+        json.get("error").and_then(Value::as_str) == Some("Failed to fetch model version details")
+    })
 }
 
 fn unreadable(name: &str) -> UpstreamError {
-    UpstreamError::passing("not_json", 200, format!("CivitAI's answer about {name} cannot be understood; try again later"))
+    UpstreamError::passing(
+        "not_json",
+        200,
+        format!("CivitAI's answer about {name} cannot be understood; try again later"),
+    )
 }

@@ -1,6 +1,6 @@
 //! What CivitAI's refusals mean and what the user can do: one table for API and download.
 
-use chrono::{DateTime, Utc};
+use chrono::DateTime;
 use lorakeep_transfer::Refusal;
 use serde_json::Value;
 
@@ -20,14 +20,20 @@ pub(crate) fn explain(refusal: &Refusal, name: &str) -> UpstreamError {
             "key_rejected",
             format!("CivitAI does not accept the configured key for {name}; {SET_KEY} anew"),
         ),
-        401 => refused("login_required", format!("CivitAI gives out {name} only to those who are logged in; {SET_KEY}")),
+        401 => refused(
+            "login_required",
+            format!("CivitAI gives out {name} only to those who are logged in; {SET_KEY}"),
+        ),
         403 if body.is_early_access() => early_access(name, body.deadline.as_deref()),
-        403 if !refusal.authenticated => {
-            refused("no_access", format!("CivitAI does not give out {name} without an account that may have it; {SET_KEY}"))
-        }
+        403 if !refusal.authenticated => refused(
+            "no_access",
+            format!("CivitAI does not give out {name} without an account that may have it; {SET_KEY}"),
+        ),
         403 => refused(
             "no_access",
-            format!("the account of the configured CivitAI key may not download {name}; open it on CivitAI to see what it asks for"),
+            format!(
+                "the account of the configured CivitAI key may not download {name}; open it on CivitAI to see what it asks for"
+            ),
         ),
         404 => refused(
             "not_found",
@@ -35,13 +41,19 @@ pub(crate) fn explain(refusal: &Refusal, name: &str) -> UpstreamError {
         ),
         410 => archived(name),
         429 if body.mentions("unusual amount") => account_limit(),
-        429 => UpstreamError::passing("rate_limited", 429, "CivitAI answers no more requests for now; it is tried again later"),
+        429 => UpstreamError::passing(
+            "rate_limited",
+            429,
+            "CivitAI answers no more requests for now; it is tried again later",
+        ),
         500.. => UpstreamError::passing(
             "upstream_failed",
             refusal.status,
             format!("CivitAI failed with status {} at {name}; try again later", refusal.status),
         ),
-        status => refused("upstream", format!("CivitAI refused {name} with status {status}{}", body.quoted())),
+        status => {
+            refused("upstream", format!("CivitAI refused {name} with status {status}{}", body.quoted()))
+        }
     }
 }
 
@@ -56,12 +68,20 @@ pub(crate) fn generation_only(name: &str) -> UpstreamError {
 
 /// Archived models keep their page and lose their files.
 pub(crate) fn archived(name: &str) -> UpstreamError {
-    UpstreamError::refused("archived", 410, format!("{name} was archived and can no longer be downloaded; look for another version"))
+    UpstreamError::refused(
+        "archived",
+        410,
+        format!("{name} was archived and can no longer be downloaded; look for another version"),
+    )
 }
 
 /// Taken down by the site.
 pub(crate) fn taken_down(name: &str) -> UpstreamError {
-    UpstreamError::refused("taken_down", 404, format!("{name} was taken down by CivitAI and can no longer be downloaded"))
+    UpstreamError::refused(
+        "taken_down",
+        404,
+        format!("{name} was taken down by CivitAI and can no longer be downloaded"),
+    )
 }
 
 fn early_access(name: &str, deadline: Option<&str>) -> UpstreamError {
@@ -69,7 +89,9 @@ fn early_access(name: &str, deadline: Option<&str>) -> UpstreamError {
         Some(deadline) => format!("in early access until {}", deadline.to_utc().format("%Y-%m-%d %H:%M UTC")),
         None => "in early access".to_owned(),
     };
-    let message = format!("{name} is {until}; download it after that, or buy access on CivitAI with the account of the configured key");
+    let message = format!(
+        "{name} is {until}; download it after that, or buy access on CivitAI with the account of the configured key"
+    );
     UpstreamError::refused("early_access", 403, message)
 }
 
@@ -90,11 +112,18 @@ struct Said {
 impl Said {
     fn read(body: &str) -> Self {
         let Ok(json) = serde_json::from_str::<Value>(body) else {
-            let message = if body.trim_start().starts_with('<') { String::new() } else { readable(body, 200) };
+            let message =
+                if body.trim_start().starts_with('<') { String::new() } else { readable(body, 200) };
             return Self { message, ..Self::default() };
         };
-        let text = |field| json.get(field).and_then(Value::as_str).map(|text| readable(text, 200)).unwrap_or_default();
-        Self { error: text("error"), message: text("message"), deadline: Some(text("deadline")).filter(|text| !text.is_empty()) }
+        let text = |field| {
+            json.get(field).and_then(Value::as_str).map(|text| readable(text, 200)).unwrap_or_default()
+        };
+        Self {
+            error: text("error"),
+            message: text("message"),
+            deadline: Some(text("deadline")).filter(|text| !text.is_empty()),
+        }
     }
 
     fn mentions(&self, words: &str) -> bool {
@@ -109,11 +138,6 @@ impl Said {
         let text = if self.message.is_empty() { &self.error } else { &self.message };
         if text.is_empty() { String::new() } else { format!(" (`{text}`)") }
     }
-}
-
-/// A version that is in early access, for the list before anything is fetched.
-pub(crate) fn is_in_early_access(until: Option<DateTime<Utc>>, now: DateTime<Utc>) -> bool {
-    until.is_some_and(|until| until > now)
 }
 
 #[cfg(test)]
@@ -148,9 +172,21 @@ mod tests {
             (403, early, true, "early_access", "until 2026-10-01 00:00 UTC"),
             (403, r#"{"error":"Early Access","deadline":7}"#, true, "early_access", "buy access"),
             (403, r#"{"error":"Forbidden"}"#, true, "no_access", "may not download"),
-            (403, r#"{"error":"You do not have access to download this file"}"#, false, "no_access", "CIVITAI_API_KEY"),
+            (
+                403,
+                r#"{"error":"You do not have access to download this file"}"#,
+                false,
+                "no_access",
+                "CIVITAI_API_KEY",
+            ),
             (404, r#"{"error":"File not found"}"#, true, "not_found", "deleted or unpublished"),
-            (410, r#"{"error":"Model archived, not available for download"}"#, true, "archived", "another version"),
+            (
+                410,
+                r#"{"error":"Model archived, not available for download"}"#,
+                true,
+                "archived",
+                "another version",
+            ),
             (429, limit, true, "account_limit", "wait some hours"),
             (429, "", false, "rate_limited", "tried again"),
             (503, "<html>", false, "upstream_failed", "try again later"),

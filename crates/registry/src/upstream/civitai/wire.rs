@@ -1,6 +1,5 @@
 //! What CivitAI answers, read leniently: its shapes change over time and with the route.
 
-use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use crate::upstream::lenient::{amount, flag, list, sha256, text, texts, whole};
@@ -36,7 +35,6 @@ pub(crate) struct Version {
     pub(crate) trained_words: Vec<String>,
     /// `Download` when absent.
     pub(crate) usage_control: Option<String>,
-    pub(crate) early_access_until: Option<DateTime<Utc>>,
     pub(crate) downloads: Option<u64>,
     pub(crate) model: ModelHead,
     pub(crate) files: Vec<VersionFile>,
@@ -91,8 +89,6 @@ impl ModelHead {
 impl Version {
     /// Reads `GET /model-versions/{id}` or an element of `modelVersions`.
     pub(super) fn read(value: &Value) -> Option<Self> {
-        let until = ["earlyAccessEndsAt", "earlyAccessDeadline"].iter().find_map(|field| moment(value, field));
-        let paid = value.get("paidAccess").and_then(|access| moment(access, "endsAt"));
         Some(Self {
             id: whole(value, "id")?,
             model_id: whole(value, "modelId"),
@@ -100,7 +96,6 @@ impl Version {
             base_model: text(value, "baseModel"),
             trained_words: texts(value, "trainedWords"),
             usage_control: text(value, "usageControl"),
-            early_access_until: until.or(paid),
             downloads: value.get("stats").and_then(|stats| whole(stats, "downloadCount")),
             model: value.get("model").map(ModelHead::read).unwrap_or_default(),
             files: list(value, "files").filter(|file| file.is_object()).map(VersionFile::read).collect(),
@@ -132,10 +127,6 @@ impl VersionFile {
     }
 }
 
-fn moment(value: &Value, field: &str) -> Option<DateTime<Utc>> {
-    DateTime::parse_from_rfc3339(value.get(field)?.as_str()?).ok().map(|time| time.to_utc())
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -158,7 +149,10 @@ mod tests {
         assert_eq!(version.trained_words, ["a", "b"]);
         let file = &version.files[0];
         assert_eq!(file.estimated_bytes(), Some(6_938_078_334));
-        assert_eq!(file.sha256.as_deref(), Some("a599c42a9f4f7494c7f410dbc0fd432cf0242720509e9d52fa41aac7a88d1b69"));
+        assert_eq!(
+            file.sha256.as_deref(),
+            Some("a599c42a9f4f7494c7f410dbc0fd432cf0242720509e9d52fa41aac7a88d1b69")
+        );
         assert_eq!(file.precision, None);
     }
 

@@ -12,7 +12,7 @@ use url::Url;
 
 use super::error::UpstreamError;
 use super::http::{ApiClient, ApiError, next_page};
-use super::lenient::{list, sha256, text, texts, whole};
+use super::lenient::{sha256, text, texts, whole};
 
 pub(crate) use refusals::{Asked, entry_missing, explain};
 
@@ -40,7 +40,10 @@ pub(crate) struct RepoInfo {
     pub(crate) commit: String,
     /// Whether conditions must be accepted before files are given out.
     pub(crate) is_gated: bool,
-    pub(crate) tags: Vec<String>,
+    /// The base model that its card names, a repository's name as a rule.
+    pub(crate) base_model: Option<String>,
+    /// The card's `instance_prompt`.
+    pub(crate) trigger_word: Option<String>,
     pub(crate) author: Option<String>,
 }
 
@@ -77,13 +80,19 @@ impl HuggingFace {
             id: text(&json, "id").or_else(|| text(&json, "modelId")).unwrap_or_else(|| repo.to_owned()),
             commit: text(&json, "sha").filter(|sha| is_commit(sha)).unwrap_or_default(),
             is_gated: json.get("gated").is_some_and(|gated| gated.is_string() || gated == &Value::Bool(true)),
-            tags: texts(&json, "tags"),
+            base_model: base_model(&json),
+            trigger_word: json.get("cardData").and_then(|card| text(card, "instance_prompt")),
             author: text(&json, "author"),
         })
     }
 
     /// One file at a revision.
-    pub(crate) async fn file(&self, repo: &str, revision: &str, path: &str) -> Result<HubFile, UpstreamError> {
+    pub(crate) async fn file(
+        &self,
+        repo: &str,
+        revision: &str,
+        path: &str,
+    ) -> Result<HubFile, UpstreamError> {
         let asked = Asked { repo, revision, path };
         let url = self.below(&["api/models", &quoted(repo), "paths-info", &part(revision)]);
         let body = json!({ "paths": [path], "expand": false });
@@ -96,7 +105,12 @@ impl HuggingFace {
     }
 
     /// All files below a folder at a revision; the whole repository when it is empty.
-    pub(crate) async fn files(&self, repo: &str, revision: &str, folder: &str) -> Result<Vec<HubFile>, UpstreamError> {
+    pub(crate) async fn files(
+        &self,
+        repo: &str,
+        revision: &str,
+        folder: &str,
+    ) -> Result<Vec<HubFile>, UpstreamError> {
         let asked = Asked { repo, revision, path: folder };
         let mut url = self.below(&["api/models", &quoted(repo), "tree", &part(revision), &quoted(folder)]);
         url.set_query(Some("recursive=true&expand=false"));
@@ -168,10 +182,15 @@ fn quoted(path: &str) -> String {
     path.split('/').map(part).collect::<Vec<_>>().join("/")
 }
 
-/// The tags that name a base model, such as `base_model:adapter:o/r`, without their prefix.
-pub(crate) fn base_model_of(info: &RepoInfo) -> Option<String> {
-    let named = info.tags.iter().filter_map(|tag| tag.strip_prefix("base_model:"));
-    named.map(|name| name.rsplit(':').next().unwrap_or(name).to_owned()).next()
+/// What the card says, one or a list; else the tag `base_model:adapter:o/r` or `base_model:o/r`.
+fn base_model(info: &Value) -> Option<String> {
+    let card = info.get("cardData").unwrap_or(&Value::Null);
+    let of_card = text(card, "base_model").or_else(|| texts(card, "base_model").into_iter().next());
+    of_card.or_else(|| {
+        let tags = texts(info, "tags");
+        let tag = tags.iter().find_map(|tag| tag.strip_prefix("base_model:"))?;
+        Some(tag.rsplit(':').next().unwrap_or(tag).to_owned())
+    })
 }
 
 #[cfg(test)]
@@ -200,7 +219,10 @@ mod tests {
             "lfs": {"oid": sha, "size": 6_230_011, "pointerSize": 132},
             "xetHash": "d1126adb762a2a935e6a9780395360ba6a223144ee012777342d4258180c3e93",
         }));
-        assert_eq!(file, Some(HubFile { path: "a.pt".into(), size: Some(6_230_011), sha256: Some(sha.into()) }));
+        assert_eq!(
+            file,
+            Some(HubFile { path: "a.pt".into(), size: Some(6_230_011), sha256: Some(sha.into()) })
+        );
         let small = HubFile::read(&json!({"type": "file", "oid": sha, "size": 7, "path": "a.json"}));
         assert_eq!(small.and_then(|file| file.sha256), None);
         assert_eq!(HubFile::read(&json!({"type": "directory", "path": "a"})), None);

@@ -42,14 +42,21 @@ pub(crate) fn explain(refusal: &Refusal, asked: Asked<'_>) -> UpstreamError {
         ),
         (_, 401) => refused(
             "repo_not_found",
-            format!("the repository `{repo}` was not found on Hugging Face, or it is private; check its name, or {SET_TOKEN}"),
+            format!(
+                "the repository `{repo}` was not found on Hugging Face, or it is private; check its name, or {SET_TOKEN}"
+            ),
         ),
         (_, 403) if said.contains("disabled") => refused(
             "disabled",
             format!("Hugging Face has disabled access to `{repo}`; the file has to come from another place"),
         ),
-        (_, 403) => refused("no_access", format!("the configured HF_TOKEN may not read `{repo}`; give the token read access to it")),
-        (_, 404) if path.is_empty() => refused("repo_not_found", format!("the repository `{repo}` was not found on Hugging Face")),
+        (_, 403) => refused(
+            "no_access",
+            format!("the configured HF_TOKEN may not read `{repo}`; give the token read access to it"),
+        ),
+        (_, 404) if path.is_empty() => {
+            refused("repo_not_found", format!("the repository `{repo}` was not found on Hugging Face"))
+        }
         (_, 404) => entry_missing(asked, 404),
         (_, 429) => UpstreamError::passing(
             "rate_limited",
@@ -61,7 +68,9 @@ pub(crate) fn explain(refusal: &Refusal, asked: Asked<'_>) -> UpstreamError {
             refusal.status,
             format!("Hugging Face failed with status {} at `{repo}`; try again later", refusal.status),
         ),
-        (_, status) => refused("upstream", format!("Hugging Face refused `{repo}` with status {status}{}", quoted(said))),
+        (_, status) => {
+            refused("upstream", format!("Hugging Face refused `{repo}` with status {status}{}", quoted(said)))
+        }
     }
 }
 
@@ -79,7 +88,9 @@ pub(crate) fn entry_missing(asked: Asked<'_>, status: u16) -> UpstreamError {
 fn gated(refusal: &Refusal, repo: &str) -> UpstreamError {
     let page = format!("https://huggingface.co/{repo}");
     let message = if refusal.authenticated {
-        format!("`{repo}` is gated: visit {page} with the account of the configured HF_TOKEN and ask for access, then retry")
+        format!(
+            "`{repo}` is gated: visit {page} with the account of the configured HF_TOKEN and ask for access, then retry"
+        )
     } else {
         format!("`{repo}` is gated: visit {page} and accept its conditions, then {SET_TOKEN}")
     };
@@ -117,7 +128,14 @@ mod tests {
             (404, Some("RepoNotFound"), "Repository not found", true, "repo_not_found", "may not read it"),
             (401, None, "Invalid username or password.", false, "repo_not_found", "HF_TOKEN"),
             (401, None, "Invalid credentials in Authorization header", true, "token_rejected", "anew"),
-            (401, Some("GatedRepo"), "Access to model o/r is restricted.", false, "gated", "accept its conditions"),
+            (
+                401,
+                Some("GatedRepo"),
+                "Access to model o/r is restricted.",
+                false,
+                "gated",
+                "accept its conditions",
+            ),
             (403, Some("GatedRepo"), "you are not in the authorized list.", true, "gated", "ask for access"),
             (403, None, "Access to this resource is disabled.", false, "disabled", "another place"),
             (403, None, "Forbidden", true, "no_access", "read access"),

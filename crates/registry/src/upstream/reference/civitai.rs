@@ -6,8 +6,14 @@ use super::{Reference, id, refused, shown};
 use crate::error::Invalid;
 
 /// The sites; one catalog behind all of them.
-pub(super) const HOSTS: [&str; 6] =
-    ["civitai.com", "www.civitai.com", "civitai.red", "www.civitai.red", "civitai.green", "www.civitai.green"];
+pub(super) const HOSTS: [&str; 6] = [
+    "civitai.com",
+    "www.civitai.com",
+    "civitai.red",
+    "www.civitai.red",
+    "civitai.green",
+    "www.civitai.green",
+];
 /// Where pictures are delivered from.
 const IMAGE_HOSTS: [&str; 3] = ["image.civitai.com", "image.civitai.red", "image.civitai.green"];
 
@@ -17,7 +23,10 @@ pub(super) fn short_form(text: &str) -> Option<Result<Reference, Invalid>> {
         return Some(from_ids(rest).ok_or_else(|| {
             refused(
                 "unknown_reference",
-                format!("`{}` is not a CivitAI id; write `civitai:VERSION` or `civitai:MODEL@VERSION`", shown(text)),
+                format!(
+                    "`{}` is not a CivitAI id; write `civitai:VERSION` or `civitai:MODEL@VERSION`",
+                    shown(text)
+                ),
             )
         }));
     }
@@ -48,7 +57,10 @@ fn from_air(air: &str, text: &str) -> Result<Reference, Invalid> {
     let malformed = || {
         refused(
             "unknown_reference",
-            format!("`{}` is not an AIR; one looks like `urn:air:sdxl:lora:civitai:MODEL@VERSION`", shown(text)),
+            format!(
+                "`{}` is not an AIR; one looks like `urn:air:sdxl:lora:civitai:MODEL@VERSION`",
+                shown(text)
+            ),
         )
     };
     let mut parts = air.splitn(5, ':');

@@ -97,7 +97,10 @@ fn located(repo: String, revision: Option<String>, path: String) -> Result<Refer
         let place = if path.is_empty() { repo } else { format!("{repo}:{path}") };
         return Err(refused(
             "unsafe_reference",
-            format!("`{}` is not a name that a Hugging Face repository can have; copy the file's link", shown(&place)),
+            format!(
+                "`{}` is not a name that a Hugging Face repository can have; copy the file's link",
+                shown(&place)
+            ),
         ));
     }
     let last = path.rsplit('/').next().unwrap_or_default();
@@ -137,6 +140,9 @@ fn decoded(part: &str) -> Result<String, Invalid> {
 fn malformed(text: &str) -> Invalid {
     refused(
         "unknown_reference",
-        format!("`{}` names no file of a Hugging Face repository; write `owner/repo:path` or copy the file's link", shown(text)),
+        format!(
+            "`{}` names no file of a Hugging Face repository; write `owner/repo:path` or copy the file's link",
+            shown(text)
+        ),
     )
 }

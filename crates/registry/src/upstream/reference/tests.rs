@@ -64,20 +64,35 @@ fn civitai_is_understood_in_every_form() {
 #[test]
 fn hugging_face_is_understood_in_every_form() {
     let cases = [
-        ("https://huggingface.co/o/r/blob/main/a/b.safetensors", file("o/r", Some("main"), "a/b.safetensors")),
-        ("https://huggingface.co/o/r/resolve/main/b.safetensors?download=true", file("o/r", Some("main"), "b.safetensors")),
+        (
+            "https://huggingface.co/o/r/blob/main/a/b.safetensors",
+            file("o/r", Some("main"), "a/b.safetensors"),
+        ),
+        (
+            "https://huggingface.co/o/r/resolve/main/b.safetensors?download=true",
+            file("o/r", Some("main"), "b.safetensors"),
+        ),
         ("https://huggingface.co/o/r/raw/v1.0/b.json", file("o/r", Some("v1.0"), "b.json")),
         ("https://huggingface.co/o/r/blob/refs%2Fpr%2F1/b.json", file("o/r", Some("refs/pr/1"), "b.json")),
-        ("https://huggingface.co/o/r/resolve/main/with%20space.pt", file("o/r", Some("main"), "with space.pt")),
+        (
+            "https://huggingface.co/o/r/resolve/main/with%20space.pt",
+            file("o/r", Some("main"), "with space.pt"),
+        ),
         ("https://huggingface.co/gpt2/resolve/main/model.bin", file("gpt2", Some("main"), "model.bin")),
         ("https://hf.co/o/r/resolve/main/b.pt", file("o/r", Some("main"), "b.pt")),
         ("http://127.0.0.1:4200/hf/o/r/resolve/main/b.pt", file("o/r", Some("main"), "b.pt")),
-        ("https://huggingface.co/o/r/tree/main/vae/x.safetensors", file("o/r", Some("main"), "vae/x.safetensors")),
+        (
+            "https://huggingface.co/o/r/tree/main/vae/x.safetensors",
+            file("o/r", Some("main"), "vae/x.safetensors"),
+        ),
         ("https://huggingface.co/o/r/tree/main/vae", folder("o/r", Some("main"), "vae")),
         ("https://huggingface.co/o/r/tree/main", folder("o/r", Some("main"), "")),
         ("https://huggingface.co/o/r", folder("o/r", None, "")),
         ("https://huggingface.co/api/models/o/r", folder("o/r", None, "")),
-        ("https://huggingface.co/api/resolve-cache/models/o/r/abc/x.json", file("o/r", Some("abc"), "x.json")),
+        (
+            "https://huggingface.co/api/resolve-cache/models/o/r/abc/x.json",
+            file("o/r", Some("abc"), "x.json"),
+        ),
         ("hf:o/r/a/b.safetensors", file("o/r", None, "a/b.safetensors")),
         ("hf:o/r@v2/b.safetensors", file("o/r", Some("v2"), "b.safetensors")),
         ("hf:o/r:b.safetensors", file("o/r", None, "b.safetensors")),
@@ -99,7 +114,11 @@ fn any_other_web_address_is_taken_as_it_is_without_its_fragment() {
     let expected = Url::parse("https://files.example/a.safetensors?sig=x%2Fy").unwrap();
     assert_eq!(parse(text), Ok(Reference::Url(expected)));
     let beside = "http://127.0.0.1:4200/other/o/r/resolve/main/b.pt";
-    assert_eq!(parse(beside), Ok(Reference::Url(Url::parse(beside).unwrap())), "not below the endpoint's path");
+    assert_eq!(
+        parse(beside),
+        Ok(Reference::Url(Url::parse(beside).unwrap())),
+        "not below the endpoint's path"
+    );
 }
 
 #[test]
@@ -124,19 +143,63 @@ fn a_bare_number_gets_the_form_that_is_meant() {
 #[test]
 fn hostile_and_senseless_references_are_refused() {
     let hostile = [
-        "", " ", "x", "a.safetensors", "/etc/passwd", "file:///etc/passwd", "ftp://a.example/x", "data:text/html,x",
-        "javascript:alert(1)", "unix:/x", "gopher://x/", "C:\\x", "https://", "https://user:pw@a.example/x.pt",
-        "https://user@civitai.com/models/1", "civitai:0", "civitai:-1", "civitai:1@", "civitai:@1", "civitai:1e3",
-        "civitai:99999999999999999999999", "civitai:12@34+x", "urn:air:sdxl:lora:civitai:x@1", "urn:air:sdxl:lora",
-        "urn:air:sdxl:lora:other:12@34", "https://civitai.com/", "https://civitai.com/models/", "https://civitai.com/user/x",
-        "https://civitai.com/models/0", "https://civitai.com/models/-5", "https://civitai.com/models/1e9",
-        "https://huggingface.co/", "https://huggingface.co/o", "https://huggingface.co/datasets/o/r/resolve/main/x.pt",
-        "https://huggingface.co/spaces/o/r", "hf:o", "hf:", "hf:o/../x.pt", "hf:o/r/../x.pt", "hf:../r/x.pt", "o/r:",
-        "o/r:../x.pt", "o/r:a//b.pt", "o/r:/etc/x.pt", "o/r@..:x.pt", "o/r@:x.pt", "o/r:a\\..\\x.pt", "-o/r:x.pt",
-        "o/.r:x.pt", "o r/x:y.pt", "https://huggingface.co/o/r/resolve/main/..%2f..%2fx.pt",
-        "https://huggingface.co/o/r/resolve/main/a%5c..%5cx.pt", "https://huggingface.co/o/r/resolve/main/x%00.pt",
-        "https://huggingface.co/o/r/resolve/%2e%2e%2f%2e%2e/x.pt", "https://huggingface.co/o/r/resolve/main/%ff.pt",
-        "civitai:1\r\nX: y", "https://a.example/\u{0}",
+        "",
+        " ",
+        "x",
+        "a.safetensors",
+        "/etc/passwd",
+        "file:///etc/passwd",
+        "ftp://a.example/x",
+        "data:text/html,x",
+        "javascript:alert(1)",
+        "unix:/x",
+        "gopher://x/",
+        "C:\\x",
+        "https://",
+        "https://user:pw@a.example/x.pt",
+        "https://user@civitai.com/models/1",
+        "civitai:0",
+        "civitai:-1",
+        "civitai:1@",
+        "civitai:@1",
+        "civitai:1e3",
+        "civitai:99999999999999999999999",
+        "civitai:12@34+x",
+        "urn:air:sdxl:lora:civitai:x@1",
+        "urn:air:sdxl:lora",
+        "urn:air:sdxl:lora:other:12@34",
+        "https://civitai.com/",
+        "https://civitai.com/models/",
+        "https://civitai.com/user/x",
+        "https://civitai.com/models/0",
+        "https://civitai.com/models/-5",
+        "https://civitai.com/models/1e9",
+        "https://huggingface.co/",
+        "https://huggingface.co/o",
+        "https://huggingface.co/datasets/o/r/resolve/main/x.pt",
+        "https://huggingface.co/spaces/o/r",
+        "hf:o",
+        "hf:",
+        "hf:o/../x.pt",
+        "hf:o/r/../x.pt",
+        "hf:../r/x.pt",
+        "o/r:",
+        "o/r:../x.pt",
+        "o/r:a//b.pt",
+        "o/r:/etc/x.pt",
+        "o/r@..:x.pt",
+        "o/r@:x.pt",
+        "o/r:a\\..\\x.pt",
+        "-o/r:x.pt",
+        "o/.r:x.pt",
+        "o r/x:y.pt",
+        "https://huggingface.co/o/r/resolve/main/..%2f..%2fx.pt",
+        "https://huggingface.co/o/r/resolve/main/a%5c..%5cx.pt",
+        "https://huggingface.co/o/r/resolve/main/x%00.pt",
+        "https://huggingface.co/o/r/resolve/%2e%2e%2f%2e%2e/x.pt",
+        "https://huggingface.co/o/r/resolve/main/%ff.pt",
+        "civitai:1\r\nX: y",
+        "https://a.example/\u{0}",
     ];
     for text in hostile {
         let refusal = parse(text).expect_err(text);
