@@ -18,10 +18,7 @@ mod files;
 mod library;
 mod service;
 mod store;
-
-pub use error::{Error, Result};
-
-pub mod config;
 mod upstream;
 
+pub use error::{Error, Result};
 pub use service::*;
