@@ -55,9 +55,10 @@ fn sha1(message: &[u8]) -> String {
     for block in padded.chunks_exact(64) {
         sha1_block(&mut state, block);
     }
-    state.iter().map(|word| format!("{word:08x}")).collect()
+    hex::encode(state.map(u32::to_be_bytes).concat())
 }
 
+#[expect(clippy::many_single_char_names, reason = "the names of the standard")]
 fn sha1_block(state: &mut [u32; 5], block: &[u8]) {
     let mut words = [0u32; 80];
     for (word, bytes) in words.iter_mut().zip(block.chunks_exact(4)) {

@@ -20,6 +20,7 @@ mod checksum;
 mod civitai;
 mod content;
 mod control;
+mod demo;
 mod faults;
 mod huggingface;
 mod observe;

@@ -3,7 +3,7 @@
 use crate::faults::names_file;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
@@ -110,7 +110,7 @@ impl Recorder {
         *lock(&record.file) = Some(Arc::clone(&count));
         let now = count.now.fetch_add(1, Ordering::SeqCst) + 1;
         count.most.fetch_max(now, Ordering::SeqCst);
-        Serving(count)
+        Serving { count, over: AtomicBool::new(false) }
     }
 
     pub(crate) fn requests(&self) -> Vec<Seen> {
@@ -160,17 +160,28 @@ impl Record {
 
 /// A file is being served while this lives.
 #[derive(Debug)]
-pub(crate) struct Serving(Arc<FileCount>);
+pub(crate) struct Serving {
+    count: Arc<FileCount>,
+    over: AtomicBool,
+}
 
 impl Serving {
     pub(crate) fn sent(&self, bytes: u64) {
-        self.0.bytes.fetch_add(bytes, Ordering::SeqCst);
+        self.count.bytes.fetch_add(bytes, Ordering::SeqCst);
+    }
+
+    /// Ends it early: before the last bytes are written, so that a client which asks again as soon as
+    /// it has them is not counted as a second one.
+    pub(crate) fn finish(&self) {
+        if !self.over.swap(true, Ordering::SeqCst) {
+            self.count.now.fetch_sub(1, Ordering::SeqCst);
+        }
     }
 }
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        self.0.now.fetch_sub(1, Ordering::SeqCst);
+        self.finish();
     }
 }
 

@@ -110,21 +110,21 @@ impl Shared {
             signed.count_request();
             if plan.expire_signature {
                 signed.expire();
-                return self.decided(storage::expired(), request, &plan);
+                return decided(storage::expired(), request, &plan);
             }
         }
-        self.decided(answer, request, &plan)
+        decided(answer, request, &plan)
     }
+}
 
-    fn decided(&self, answer: Answer, request: &Request, plan: &Plan) -> (Delivery, Option<String>) {
-        let head_only = request.method == "HEAD";
-        if let Some(instead) = &plan.instead {
-            return (of_response(replacement(instead, request), plan, head_only), None);
-        }
-        match answer {
-            Answer::Ready(response) => (of_response(response, plan, head_only), None),
-            Answer::File(file) => of_file(*file, request, plan),
-        }
+fn decided(answer: Answer, request: &Request, plan: &Plan) -> (Delivery, Option<String>) {
+    let head_only = request.method == "HEAD";
+    if let Some(instead) = &plan.instead {
+        return (of_response(replacement(instead, request), plan, head_only), None);
+    }
+    match answer {
+        Answer::Ready(response) => (of_response(response, plan, head_only), None),
+        Answer::File(file) => of_file(*file, request, plan),
     }
 }
 

@@ -47,7 +47,7 @@ impl Default for Options {
             storage_port: 0,
             civitai_key: "civitai_standin_key".into(),
             huggingface_token: "hf_standin".into(),
-            signed_url_lifetime: Duration::from_secs(3600),
+            signed_url_lifetime: Duration::from_hours(1),
             delivery: Delivery::R2,
             civitai_login_required: false,
             tree_page: 1000,
@@ -108,6 +108,16 @@ impl Standin {
         Ok(standin)
     }
 
+    /// Starts with a small world: a few LoRAs, a checkpoint, a high/low pair, one of each refusal.
+    ///
+    /// # Errors
+    /// When a port is taken.
+    pub async fn with_demo(options: Options) -> io::Result<Self> {
+        let standin = Self::start(options).await?;
+        crate::demo::fill(&standin);
+        Ok(standin)
+    }
+
     /// `http://127.0.0.1:<port>`, the value of `LORAKEEP_CIVITAI_URL`.
     pub fn civitai_url(&self) -> String {
         self.shared.addresses.civitai.clone()
@@ -125,7 +135,7 @@ impl Standin {
 
     /// The plain address of a file added with [`add_file`](Self::add_file).
     pub fn file_url(&self, name: &str) -> String {
-        let path: Vec<String> = name.split('/').map(crate::storage::query_value).collect();
+        let path: Vec<String> = name.split('/').map(crate::storage::escaped).collect();
         format!("{}/files/{}", self.shared.addresses.storage, path.join("/"))
     }
 

@@ -6,7 +6,7 @@ use crate::control;
 use crate::observe::lock;
 use crate::shared::Shared;
 use crate::wire::{Answer, FileAnswer, Request, Response};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -188,7 +188,10 @@ fn inner_signature(given: &str) -> String {
     given.split('_').nth(2).unwrap_or(given).to_owned()
 }
 
-/// Percent-encodes a query value.
-pub(crate) fn query_value(text: &str) -> String {
-    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
+/// Everything but RFC 3986's unreserved characters.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Percent-encodes a query value or a path segment.
+pub(crate) fn escaped(text: &str) -> String {
+    utf8_percent_encode(text, RESERVED).to_string()
 }

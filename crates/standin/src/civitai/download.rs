@@ -3,12 +3,12 @@
 use super::model::{CivitFile, CivitModel, CivitVersion};
 use super::signed_in;
 use crate::shared::Shared;
-use crate::storage::{Delivery, query_value};
+use crate::storage::{Delivery, escaped};
 use crate::wire::{Request, Response};
 use serde_json::json;
 use std::time::Duration;
 
-const R2_LIFETIME: Duration = Duration::from_secs(86_400);
+const R2_LIFETIME: Duration = Duration::from_hours(24);
 
 pub(super) fn route(shared: &Shared, request: &Request, version: &str) -> Response {
     if request.method == "HEAD" {
@@ -94,7 +94,7 @@ fn location(shared: &Shared, version: &CivitVersion, file: &CivitFile) -> String
         name.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '_' }).collect();
     let label = format!("civitai/{}/{name}", version.id);
     let etag = format!("{}-12", &file.spec.mark("s3")[..32]);
-    let disposition = query_value(&format!("attachment; filename=\"{name}\""));
+    let disposition = escaped(&format!("attachment; filename=\"{name}\""));
     let sign = |path: &str, lifetime: Duration| {
         shared.signatures.sign(
             &file.spec,

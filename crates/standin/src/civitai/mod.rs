@@ -26,7 +26,7 @@ pub(crate) fn route(shared: &Shared, request: &Request) -> Answer {
         ["api", "v1", rest @ ..] => rest_api(shared, request, rest),
         ["api", "trpc", procedure] => trpc::route(shared, request, procedure),
         ["api", "download", "models", version] => download::route(shared, request, version),
-        ["login"] | ["model-versions", _] | ["images", _] => {
+        ["login"] | ["model-versions" | "images", _] => {
             Response::html(200, "<!DOCTYPE html><html><body>Sign in to continue</body></html>")
         }
         _ => Response::html(404, "<!DOCTYPE html><html><body>404</body></html>"),
@@ -102,7 +102,7 @@ fn next_page(shared: &Shared, request: &Request, cursor: &str) -> String {
     let kept = request.params().into_iter().filter(|(name, _)| name != "cursor" && name != "page");
     let query: Vec<String> = kept
         .chain([("cursor".to_owned(), cursor.to_owned())])
-        .map(|(name, value)| format!("{name}={}", crate::storage::query_value(&value)))
+        .map(|(name, value)| format!("{name}={}", crate::storage::escaped(&value)))
         .collect();
     format!("{}{}?{}", shared.addresses.civitai, request.path, query.join("&"))
 }

@@ -3,7 +3,7 @@
 use super::repo::{Commit, HfRepo, RepoFile};
 use super::{Caller, Gated, Place, commit_of, errors, visible};
 use crate::shared::Shared;
-use crate::storage::query_value;
+use crate::storage::escaped;
 use crate::wire::{Request, Response, form};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
@@ -191,7 +191,7 @@ fn tree(
         request.path,
         request.flag("expand"),
         request.flag("recursive"),
-        query_value(&cursor_at(start + limit, repo)),
+        escaped(&cursor_at(start + limit, repo)),
     );
     Ok(response.with("link", format!("<{next}>; rel=\"next\"")))
 }

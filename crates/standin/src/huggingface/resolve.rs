@@ -4,7 +4,7 @@
 use super::repo::{Commit, HfRepo, RepoFile};
 use super::{Caller, Gated, Place, commit_of, errors, visible};
 use crate::shared::Shared;
-use crate::storage::query_value;
+use crate::storage::escaped;
 use crate::wire::{Answer, FileAnswer, Request, Response};
 
 pub(super) fn route(shared: &Shared, request: &Request, caller: Caller, place: &Place<'_>) -> Answer {
@@ -60,8 +60,7 @@ fn large(shared: &Shared, repo: &HfRepo, commit: &Commit, file: &RepoFile) -> Re
     let lifetime = shared.options.signed_url_lifetime;
     let (signature, expires) = shared.signatures.sign(&file.spec, &label(repo, file), &xet, &path, lifetime);
     let name = file.spec.name().rsplit('/').next().unwrap_or_default();
-    let disposition =
-        query_value(&format!("inline; filename*=UTF-8''{}; filename=\"{name}\";", query_value(name)));
+    let disposition = escaped(&format!("inline; filename*=UTF-8''{}; filename=\"{name}\";", escaped(name)));
     let location = format!(
         "{}{path}?X-Xet-Cas-Uid=public&response-content-disposition={disposition}\
          &Expires={expires}&Policy=c3RhbmRpbg__&Signature={signature}&Key-Pair-Id=KSTANDIN",
@@ -87,14 +86,14 @@ fn small(request: &Request, repo: &HfRepo, commit: &Commit, file: &RepoFile) -> 
     if request.header("if-none-match") == Some(etag.as_str()) {
         return Response::new(304).with("etag", etag);
     }
-    let path: Vec<String> = file.spec.name().split('/').map(path_segment).collect();
+    let path: Vec<String> = file.spec.name().split('/').map(escaped).collect();
     let location = format!(
         "/api/resolve-cache/models/{}/{}/{}?{}=&etag={}",
         repo.id(),
         commit.sha,
         path.join("/"),
-        query_value(&request.path),
-        query_value(&etag)
+        escaped(&request.path),
+        escaped(&etag)
     );
     Response::redirect(307, &location)
         .with("vary", "Origin, Accept")
@@ -113,14 +112,6 @@ fn raw(file: &RepoFile) -> Response {
 /// Name of a repository's file for counters and faults.
 fn label(repo: &HfRepo, file: &RepoFile) -> String {
     format!("{}/{}", repo.id(), file.spec.name())
-}
-
-/// A path segment with what is not safe in one percent-encoded.
-fn path_segment(segment: &str) -> String {
-    use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-    const KEPT: &percent_encoding::AsciiSet =
-        &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
-    utf8_percent_encode(segment, KEPT).to_string()
 }
 
 fn is_sha(text: &str) -> bool {

@@ -19,7 +19,7 @@ const BATCH: u64 = 1024 * 1024;
 const SLICES_A_SECOND: u64 = 50;
 const LARGEST_SLICE: u64 = 64 * 1024;
 /// Time given up when a sender could not keep the pace.
-const MOST_CREDIT: Duration = Duration::from_millis(50);
+const MOST_CREDIT: Duration = Duration::from_millis(100);
 
 /// An answer with all faults applied, ready for the wire.
 #[derive(Debug)]
@@ -100,6 +100,9 @@ pub(super) async fn send(
         let step = rate.map_or(BATCH, |rate| (rate / SLICES_A_SECOND).clamp(1, LARGEST_SLICE)).min(end - at);
         if let Some(rate) = rate {
             pace.wait(step, rate).await;
+        }
+        if let Some(serving) = serving.filter(|_| at + step == delivery.source.len()) {
+            serving.finish();
         }
         let mut pieces = Vec::new();
         delivery.source.pieces(at, at + step, &mut pieces);

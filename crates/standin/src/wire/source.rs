@@ -94,12 +94,12 @@ impl Gzip {
 
     fn pieces(&self, from: u64, to: u64, out: &mut Vec<Bytes>) {
         let mut at = 0;
-        clip(Bytes::from_static(HEAD), &mut at, from, to, out);
+        clip(&Bytes::from_static(HEAD), &mut at, from, to, out);
         for block in 0..self.blocks() {
             let start = block * BLOCK;
             let end = self.inner.len().min(start + BLOCK);
             if at + BLOCK_HEAD + (end - start) > from && at < to {
-                clip(self.block_head(block, (end - start) as u16), &mut at, from, to, out);
+                clip(&self.block_head(block, (end - start) as u16), &mut at, from, to, out);
                 let (first, last) = (from.max(at).min(at + end - start), to.max(at).min(at + end - start));
                 self.inner.pieces(start + first - at, start + last - at, out);
                 at += end - start;
@@ -108,7 +108,7 @@ impl Gzip {
             }
         }
         let trailer = [self.crc.to_le_bytes(), (self.inner.len() as u32).to_le_bytes()].concat();
-        clip(trailer.into(), &mut at, from, to, out);
+        clip(&trailer.into(), &mut at, from, to, out);
     }
 
     fn block_head(&self, block: u64, length: u16) -> Bytes {
@@ -119,7 +119,7 @@ impl Gzip {
 }
 
 /// Appends what of `bytes`, which lie at `at`, falls into `from..to`, and moves `at` behind them.
-fn clip(bytes: Bytes, at: &mut u64, from: u64, to: u64, out: &mut Vec<Bytes>) {
+fn clip(bytes: &Bytes, at: &mut u64, from: u64, to: u64, out: &mut Vec<Bytes>) {
     let length = bytes.len() as u64;
     let first = from.saturating_sub(*at).min(length);
     let last = to.saturating_sub(*at).min(length);

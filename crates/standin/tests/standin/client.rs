@@ -14,8 +14,6 @@ pub(crate) enum End {
     Closed,
     /// TCP reset.
     Reset,
-    /// Nothing more came for the time given.
-    Silent,
 }
 
 #[derive(Debug)]
@@ -48,12 +46,12 @@ pub(crate) async fn request(method: &str, url: &str, headers: &[(&str, &str)], b
     let (mut stream, host, target) = connect(url).await;
     let mut text = format!("{method} {target} HTTP/1.1\r\nhost: {host}\r\n");
     for (name, value) in headers {
-        text += &format!("{name}: {value}\r\n");
+        text.extend([name, ": ", value, "\r\n"]);
     }
     if !body.is_empty() {
-        text += &format!("content-length: {}\r\n", body.len());
+        text.extend(["content-length: ", &body.len().to_string(), "\r\n"]);
     }
-    text += &format!("\r\n{body}");
+    text.extend(["\r\n", body]);
     stream.write_all(text.as_bytes()).await.expect("the request is written");
     read(&mut stream, method == "HEAD").await
 }
@@ -65,7 +63,7 @@ pub(crate) async fn connect(url: &str) -> (TcpStream, String, String) {
     (stream, host.to_owned(), format!("/{path}"))
 }
 
-/// Reads one answer; waits two seconds for more bytes before it calls the connection silent.
+/// Reads one answer.
 pub(crate) async fn read(stream: &mut TcpStream, head_only: bool) -> Got {
     let mut bytes = Vec::new();
     loop {
@@ -107,11 +105,10 @@ async fn read_body(stream: &mut TcpStream, got: &mut Got) {
 
 /// Appends what comes next, or says why nothing does.
 pub(crate) async fn more(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> Result<(), End> {
-    match timeout(Duration::from_secs(2), stream.read_buf(bytes)).await {
-        Err(_) => Err(End::Silent),
-        Ok(Ok(0)) => Err(End::Closed),
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => {
+    match timeout(Duration::from_mins(1), stream.read_buf(bytes)).await.expect("something comes or ends") {
+        Ok(0) => Err(End::Closed),
+        Ok(_) => Ok(()),
+        Err(error) => {
             assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
             Err(End::Reset)
         }

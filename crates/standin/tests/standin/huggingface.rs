@@ -4,6 +4,9 @@ use crate::client::{get, request};
 use crate::started;
 use lorakeep_standin::{FileSpec, Gated, HfRepo, Standin};
 
+/// Path, headers, then the expected status, code and beginning of the message.
+type Refusal<'a> = (&'a str, &'a [(&'a str, &'a str)], u16, Option<&'a str>, &'a str);
+
 const TOKEN: (&str, &str) = ("authorization", "Bearer hf_standin");
 
 async fn with_repo() -> (Standin, FileSpec, String) {
@@ -55,7 +58,7 @@ async fn refusals_are_told_apart_by_status_and_header() {
     standin.add_repo(HfRepo::new("o/granted").file(weights()).gated(Gated::Auto).grant());
     standin.add_repo(HfRepo::new("o/off").file(weights()).disabled());
     let broken = ("authorization", "Bearer hf_wrong");
-    let cases: [(&str, &[(&str, &str)], u16, Option<&str>, &str); 12] = [
+    let cases: [Refusal<'_>; 12] = [
         ("o/r/resolve/main/none", &[], 404, Some("EntryNotFound"), "Entry not found"),
         ("o/r/resolve/none/x", &[], 404, Some("RevisionNotFound"), "Invalid rev id: none"),
         ("o/none/resolve/main/x", &[TOKEN], 404, Some("RepoNotFound"), "Repository not found"),

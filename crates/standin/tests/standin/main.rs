@@ -1,6 +1,8 @@
 //! Each endpoint has the shape, and each fault does on the wire what it says.
 
+mod civitai;
 mod client;
+mod control;
 mod faults;
 mod huggingface;
 mod storage;
