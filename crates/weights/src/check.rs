@@ -3,10 +3,15 @@
 //! There is no "unknown" that behaves like clean: what is not understood, could not be read or took too
 //! long is denied.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::denial::{Checked, Denial};
 use crate::format::{Format, SNIFF_LENGTH, sniff};
 use crate::inert::{self, Flaw};
+use crate::limits::Limits;
 use crate::read::ReadAt;
 use crate::safetensors::{Header, Malformed};
+use crate::torch;
 
 /// What may be done with a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,6 +117,19 @@ impl Claim {
 /// Reads by position only, so that the very file that was judged can be published. Errors of reading
 /// deny: nothing is known about such a file.
 pub fn admit<F: ReadAt + ?Sized>(file: &F, size: u64, file_name: &str) -> Verdict {
+    admit_within(file, size, file_name, Limits::default())
+}
+
+/// The same with other limits than the usual ones.
+///
+/// A panic of a reader denies too: a file that finds a mistake of ours is not published for it.
+pub fn admit_within<F: ReadAt + ?Sized>(file: &F, size: u64, file_name: &str, limits: Limits) -> Verdict {
+    let judged = catch_unwind(AssertUnwindSafe(|| judge(file, size, file_name, limits)));
+    judged
+        .unwrap_or_else(|_| Verdict::denied("scanner_panic", "the scan broke off, nothing is known about it"))
+}
+
+fn judge<F: ReadAt + ?Sized>(file: &F, size: u64, file_name: &str, limits: Limits) -> Verdict {
     let head = match file.head(SNIFF_LENGTH) {
         Ok(head) => head,
         Err(error) => return unreadable(&error),
@@ -123,7 +141,7 @@ pub fn admit<F: ReadAt + ?Sized>(file: &F, size: u64, file_name: &str) -> Verdic
     }
     match claim {
         Claim::Safetensors => admit_safetensors(file, size, format),
-        Claim::Pickle => admit_pickle(format),
+        Claim::Pickle => admit_pickle(file, size, format, limits),
         Claim::Gguf if format == Format::Gguf => inert(inert::check_gguf(file, size)),
         Claim::Onnx if !format.is_pickle() => inert(inert::check_onnx(file, size)),
         Claim::Json if !format.is_pickle() => inert(inert::check_json(file, size)),
@@ -171,17 +189,15 @@ fn admit_safetensors<F: ReadAt + ?Sized>(file: &F, size: u64, format: Format) ->
     }
 }
 
-fn admit_pickle(format: Format) -> Verdict {
+fn admit_pickle<F: ReadAt + ?Sized>(file: &F, size: u64, format: Format, limits: Limits) -> Verdict {
     match format {
+        Format::TorchZip | Format::Zip => scanned(torch::scan_zip(file, size, limits)),
+        Format::TorchLegacy => scanned(torch::scan_legacy(file, size, limits)),
         Format::Safetensors => Verdict::denied(
             "safetensors_named_pickle",
             "it is a safetensors file under the name of a torch file: rename to .safetensors",
         ),
         Format::Gguf => Verdict::denied("gguf_named_pickle", "it is a GGUF file: rename to .gguf"),
-        Format::TorchZip | Format::TorchLegacy | Format::Zip => Verdict::denied(
-            "pickle_unscanned",
-            format!("it is {format}, whose loading can run a program, and it was not scanned"),
-        ),
         Format::BarePickle => Verdict::denied(
             "bare_pickle",
             "it is a bare pickle, which can run a program: save it again with torch.save or as safetensors",
@@ -192,6 +208,13 @@ fn admit_pickle(format: Format) -> Verdict {
         ),
         Format::Npy => Verdict::denied("npy", "it is a NumPy array, which can hold a pickle"),
         _ => Verdict::denied("unrecognised", format!("it is {format}, not a torch file")),
+    }
+}
+
+fn scanned<T>(result: Checked<T>) -> Verdict {
+    match result {
+        Ok(_) => Verdict::Clean,
+        Err(Denial { rule, reason }) => Verdict::Denied { rule, reason },
     }
 }
 
@@ -313,6 +336,17 @@ mod tests {
             }
         }
         assert_eq!(rule(&admit(&Broken, 10, "a.safetensors")), "unreadable");
+    }
+
+    #[test]
+    fn a_reader_that_panics_denies() {
+        struct Panics;
+        impl ReadAt for Panics {
+            fn read_at(&self, _: &mut [u8], _: u64) -> std::io::Result<usize> {
+                panic!("on purpose")
+            }
+        }
+        assert_eq!(rule(&admit(&Panics, 10, "a.pt")), "scanner_panic");
     }
 
     #[test]

@@ -6,18 +6,24 @@
 //!
 //! * [`mod@format`]: what the first bytes say, whatever the name says;
 //! * [`safetensors`]: the strict header reader;
+//! * `torch` and `pickle`: what a torch file would do if it were loaded, found without loading it;
 //! * [`check`]: the one decision that is taken before a file is published;
 //! * [`digest`]: SHA-256 of a file.
 
 pub mod check;
+mod denial;
 pub mod digest;
 pub mod format;
 mod inert;
+pub mod limits;
+mod pickle;
 pub mod read;
 pub mod safetensors;
+mod torch;
 
-pub use check::{Verdict, admit};
+pub use check::{Verdict, admit, admit_within};
 pub use digest::Sha256;
 pub use format::{Format, sniff};
+pub use limits::Limits;
 pub use read::ReadAt;
 pub use safetensors::{Header, Malformed};

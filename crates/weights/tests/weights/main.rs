@@ -1,3 +1,10 @@
 //! What the crate promises about whole files, tried through its public face.
 
+mod benign;
+mod hostile_names;
+mod hostile_pickles;
+mod hostile_zips;
+mod pickles;
 mod safetensors_mutation;
+mod torch_mutation;
+mod zips;
