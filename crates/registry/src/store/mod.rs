@@ -4,13 +4,19 @@
 //! for each driver. What differs is a method of [`Db`] that returns a fragment. SQLite has one connection that writes
 //! and a few that read; PostgreSQL has one pool for both.
 
+mod bin;
 mod catalogs;
 mod connect;
-
+mod files;
+mod settings;
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 
 use sqlx::{PgPool, SqlitePool};
+
+pub(crate) use bin::{BinFilter, BinRoot, BinState, StoredBinItem};
 
 /// One pool of one of the two databases.
 #[derive(Debug, Clone)]
