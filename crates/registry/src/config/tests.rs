@@ -1,3 +1,5 @@
+//! Which source wins, what is refused, and how a value is shown.
+
 use std::fs;
 use std::path::Path;
 
