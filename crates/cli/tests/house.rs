@@ -148,6 +148,18 @@ fn a_file_opens_by_saying_what_it_is_for() {
 }
 
 #[test]
+fn every_setting_has_its_row_in_the_documentation() {
+    let root = crates().parent().expect("`crates/` lies in the project").to_owned();
+    let known =
+        fs::read_to_string(crates().join("registry/src/config/known.rs")).expect("the table is there");
+    let page = fs::read_to_string(root.join("docs/configuration.md")).expect("the page is there");
+    let names: Vec<&str> = known.split('"').skip(1).step_by(2).filter(|text| is_setting_name(text)).collect();
+    assert!(names.len() > 40, "settings and variables are read from the table: {names:?}");
+    let unnamed: Vec<&str> = names.into_iter().filter(|name| !page.contains(&format!("`{name}`"))).collect();
+    assert!(unnamed.is_empty(), "not in `docs/configuration.md`: {unnamed:?}");
+}
+
+#[test]
 fn paths_are_seen_in_every_spelling() {
     let text = "use crate::{domain::{Entry, ids}, store as rows};\nuse super::worker;\n// use crate::service;\n\
                 fn x() { let y = crate::upstream::get(axum::Json(1)); }\npub(crate) use reqwest::Client;";
@@ -164,6 +176,15 @@ fn paths_are_seen_in_every_spelling() {
         assert!(paths.iter().any(|path| path == expected), "`{expected}` is not in {paths:?}");
     }
     assert!(!paths.iter().any(|path| path.starts_with("crate::service")), "a comment is no import");
+}
+
+/// `section.key`, `ENVIRONMENT_VARIABLE` or `--flag`; defaults such as `main` or `3` are none of them.
+fn is_setting_name(text: &str) -> bool {
+    let is_variable = text.len() > 3 && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
+    let is_key = text.split_once('.').is_some_and(|(section, key)| {
+        !key.is_empty() && (section.chars().chain(key.chars())).all(|c| c.is_ascii_lowercase() || c == '_')
+    });
+    is_variable || is_key || text.starts_with("--")
 }
 
 fn crates() -> PathBuf {
