@@ -1,3 +1,5 @@
+//! Every form of reference that people paste, and what is refused.
+
 use super::*;
 
 fn endpoints() -> Endpoints {
