@@ -177,37 +177,22 @@ fn delivery(
 
 fn of_file(file: FileAnswer, request: &Request, plan: &Plan) -> (Delivery, Option<String>) {
     let head_only = request.method == "HEAD";
-    let spec = if plan.change_content { file.spec.replaced() } else { file.spec };
-    let etag = if plan.change_etag || plan.change_content {
-        format!("\"{}\"", &spec.mark("changed")[..file.etag.len().min(64)])
-    } else {
-        format!("\"{}\"", file.etag)
-    };
-    if let Some(refused) = precondition(request, &etag) {
-        return (of_response(refused, plan, head_only), None);
+    let refused = |response| (of_response(response, plan, head_only), None);
+    let etag = etag(&file, plan);
+    if let Some(refusal) = precondition(request, &etag) {
+        return refused(refusal);
     }
-    let mut headers = vec![
-        ("content-type".to_owned(), file.content_type),
-        ("etag".to_owned(), etag.clone()),
-        ("last-modified".to_owned(), LAST_MODIFIED.to_owned()),
-        ("accept-ranges".to_owned(), "bytes".to_owned()),
-    ];
-    headers.extend(file.headers);
+    let spec = if plan.change_content { file.spec.replaced() } else { file.spec };
     let size = spec.size();
-    let holds = request.header("if-range").is_none_or(|value| value == etag || value == LAST_MODIFIED);
-    let range = request.header("range").filter(|_| !plan.ignore_range && !plan.gzip);
-    let (status, start, end) = match wanted(range, holds, size) {
+    let mut headers = validators(etag.clone(), file.content_type);
+    headers.extend(file.headers);
+    let (status, start, end) = match part_of(request, plan, &etag, size) {
         Wanted::Whole => (200, 0, size),
         Wanted::Part(start, end) => {
             headers.push(("content-range".into(), content_range(start, end, size, plan.wrong_content_range)));
             (206, start, end)
         }
-        Wanted::Nothing => {
-            let response =
-                Response::xml_error(416, "InvalidRange", "The requested range cannot be satisfied.")
-                    .with("content-range", format!("bytes */{size}"));
-            return (of_response(response, plan, head_only), None);
-        }
+        Wanted::Nothing => return refused(unsatisfiable(size)),
     };
     let mut source = Source::span(spec, start, end, plan.corrupt.clone());
     if plan.gzip {
@@ -217,6 +202,34 @@ fn of_file(file: FileAnswer, request: &Request, plan: &Plan) -> (Delivery, Optio
     let mut delivery = delivery(status, headers, source, plan, head_only);
     delivery.signed = file.signed;
     (delivery, (!head_only).then_some(file.label))
+}
+
+/// The quoted `ETag`: another of the same length once the file or its tag changed.
+fn etag(file: &FileAnswer, plan: &Plan) -> String {
+    if plan.change_etag || plan.change_content {
+        return format!("\"{}\"", &file.spec.mark("changed")[..file.etag.len().min(64)]);
+    }
+    format!("\"{}\"", file.etag)
+}
+
+fn validators(etag: String, content_type: String) -> Vec<(String, String)> {
+    vec![
+        ("content-type".into(), content_type),
+        ("etag".into(), etag),
+        ("last-modified".into(), LAST_MODIFIED.into()),
+        ("accept-ranges".into(), "bytes".into()),
+    ]
+}
+
+fn part_of(request: &Request, plan: &Plan, etag: &str, size: u64) -> Wanted {
+    let holds = request.header("if-range").is_none_or(|value| value == etag || value == LAST_MODIFIED);
+    let range = request.header("range").filter(|_| !plan.ignore_range && !plan.gzip);
+    wanted(range, holds, size)
+}
+
+fn unsatisfiable(size: u64) -> Response {
+    Response::xml_error(416, "InvalidRange", "The requested range cannot be satisfied.")
+        .with("content-range", format!("bytes */{size}"))
 }
 
 /// `bytes first-last/size`, or with every figure of the range shifted by one when it is to be wrong.

@@ -165,8 +165,11 @@ impl Standin {
         });
     }
 
-    /// Scripts a fault for a file (name, or `owner/repo/path`) or, when `target` begins with a slash,
-    /// for every path on any server that begins so. Faults of one target act in the order given.
+    /// Scripts a fault. Faults of one target act one after the other, in the order given.
+    ///
+    /// `target` is a file (its name, or `owner/repo/path`, or `civitai/<version>/<name>`), and the
+    /// fault then acts where its bytes come from; or it begins with a slash, and the fault acts on
+    /// every path of any server that begins so, as `/owner/repo/resolve/` or `/api/v1/`.
     pub fn fault(&self, target: &str, fault: Fault, times: Times) {
         lock(&self.shared.script).add(target, fault, times);
     }
@@ -201,6 +204,17 @@ impl Standin {
     /// Body bytes of a file written so far, over all connections and addresses.
     pub fn bytes_served(&self, file: &str) -> u64 {
         self.shared.recorder.bytes_served(file)
+    }
+
+    /// Waits until at least so many bytes of a file were written; `false` after half a minute without.
+    pub async fn wait_for_bytes(&self, file: &str, bytes: u64) -> bool {
+        for _ in 0..6000 {
+            if self.bytes_served(file) >= bytes {
+                return true;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        false
     }
 
     /// The most responses with bytes of a file that ran at one time.

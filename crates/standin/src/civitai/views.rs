@@ -2,7 +2,6 @@
 
 use super::images;
 use super::model::{CivitFile, CivitModel, CivitVersion, PublishedHashes};
-use crate::checksum::Crc32;
 use crate::content::FileSpec;
 use crate::shared::Shared;
 use serde_json::{Map, Value, json};
@@ -162,7 +161,7 @@ pub(super) fn hashes(file: &CivitFile) -> Value {
     hashes.insert("AutoV2".into(), json!(&sha256[..10.min(sha256.len())]));
     hashes.insert("SHA256".into(), json!(sha256));
     if file.spec.size() <= LARGEST_FOR_CRC && file.hashes == PublishedHashes::Right {
-        hashes.insert("CRC32".into(), json!(crc32(&file.spec)));
+        hashes.insert("CRC32".into(), json!(format!("{:08X}", file.spec.crc32())));
         hashes.insert("AutoV3".into(), json!(auto_v3(&file.spec)));
     }
     hashes.into()
@@ -178,12 +177,6 @@ pub(super) fn auto_v1(spec: &FileSpec) -> String {
     let mut window = vec![0; 0x1_0000];
     let filled = spec.read_at(0x10_0000, &mut window);
     hex::encode(Sha256::digest(&window[..filled]))[..8].to_uppercase()
-}
-
-fn crc32(spec: &FileSpec) -> String {
-    let mut crc = Crc32::new();
-    crc.update(&spec.bytes());
-    format!("{:08X}", crc.value())
 }
 
 pub(super) fn download_url(shared: &Shared, version: &CivitVersion) -> String {

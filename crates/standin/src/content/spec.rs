@@ -1,6 +1,7 @@
 //! What a served file is: name, size, kind and seed; its hashes are computed once.
 
 use super::{Content, LoraFamily, safetensors};
+use crate::checksum::Crc32;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use std::sync::{Arc, OnceLock};
@@ -46,6 +47,8 @@ pub struct FileSpec {
 struct Made {
     content: OnceLock<Content>,
     sha256: OnceLock<[u8; 32]>,
+    sha256_of_tensors: OnceLock<[u8; 32]>,
+    crc32: OnceLock<u32>,
 }
 
 impl FileSpec {
@@ -108,9 +111,21 @@ impl FileSpec {
 
     /// SHA-256 of the bytes behind the safetensors header: what CivitAI calls AutoV3 (its first 12 digits).
     pub(crate) fn sha256_of_tensors(&self) -> String {
-        let mut length = [0; 8];
-        self.read_at(0, &mut length);
-        hex::encode(self.hash_from(u64::from_le_bytes(length).saturating_add(8)))
+        let hash = self.made.sha256_of_tensors.get_or_init(|| {
+            let mut length = [0; 8];
+            self.read_at(0, &mut length);
+            self.hash_from(u64::from_le_bytes(length).saturating_add(8))
+        });
+        hex::encode(hash)
+    }
+
+    /// CRC-32 of the whole content.
+    pub(crate) fn crc32(&self) -> u32 {
+        *self.made.crc32.get_or_init(|| {
+            let mut crc = Crc32::new();
+            self.each_piece(0, |piece| crc.update(piece));
+            crc.value()
+        })
     }
 
     /// Copies the bytes at `offset` into `buffer`; the count is short only at the end of the file.
@@ -165,18 +180,20 @@ impl FileSpec {
     }
 
     fn hash_from(&self, start: u64) -> [u8; 32] {
-        const WINDOW: u64 = 4 * 1024 * 1024;
         let mut hasher = Sha256::new();
+        self.each_piece(start, |piece| hasher.update(piece));
+        hasher.finalize().into()
+    }
+
+    fn each_piece(&self, start: u64, mut act: impl FnMut(&[u8])) {
+        const WINDOW: u64 = 4 * 1024 * 1024;
         let mut pieces = Vec::new();
         let mut at = start;
         while at < self.size {
             self.content().pieces(at, at + WINDOW, &mut pieces);
-            for piece in pieces.drain(..) {
-                hasher.update(&piece);
-            }
+            pieces.drain(..).for_each(|piece| act(&piece));
             at += WINDOW;
         }
-        hasher.finalize().into()
     }
 }
 

@@ -26,6 +26,7 @@ pub struct HfRepo {
     pub(super) is_granted: bool,
     pub(super) is_private: bool,
     pub(super) is_disabled: bool,
+    pub(super) is_direct: bool,
     pub(super) new_id: Option<String>,
     pub(super) base_model: Option<String>,
     pub(super) trigger_word: Option<String>,
@@ -59,6 +60,7 @@ impl HfRepo {
             is_granted: false,
             is_private: false,
             is_disabled: false,
+            is_direct: false,
             new_id: None,
             base_model: None,
             trigger_word: None,
@@ -134,6 +136,13 @@ impl HfRepo {
     #[must_use]
     pub fn disabled(mut self) -> Self {
         self.is_disabled = true;
+        self
+    }
+
+    /// Answers `resolve` with 200 and the bytes, without redirects, as a few repositories do.
+    #[must_use]
+    pub fn direct(mut self) -> Self {
+        self.is_direct = true;
         self
     }
 

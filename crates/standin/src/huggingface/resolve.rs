@@ -15,6 +15,9 @@ pub(super) fn route(shared: &Shared, request: &Request, caller: Caller, place: &
         if place.verb == "raw" {
             return raw(&file).into();
         }
+        if repo.is_direct {
+            return direct(&repo, &commit, file).into();
+        }
         if file.is_lfs { large(shared, &repo, &commit, &file) } else { small(request, &repo, &commit, &file) }
             .into()
     })
@@ -27,16 +30,27 @@ pub(super) fn cached(shared: &Shared, caller: Caller, parts: &[&str]) -> Answer 
     let rest = parts[at..].iter().map(|part| (*part).to_owned()).collect();
     let place = Place { repo: parts[..at].join("/"), verb: "resolve", rest };
     find(shared, caller, &place).map_or_else(Answer::from, |(repo, commit, file)| {
-        FileAnswer {
-            label: label(&repo, &file),
-            etag: file.blob_id(),
-            content_type: "text/plain; charset=utf-8".into(),
-            headers: vec![("x-repo-commit".into(), commit.sha)],
-            signed: None,
-            spec: file.spec,
-        }
-        .into()
+        let etag = file.blob_id();
+        answer(&repo, &commit, file, etag).into()
     })
+}
+
+/// The bytes at once; the `ETag` of a large file is its SHA-256.
+fn direct(repo: &HfRepo, commit: &Commit, file: RepoFile) -> FileAnswer {
+    let etag = if file.is_lfs { file.spec.sha256() } else { file.blob_id() };
+    answer(repo, commit, file, etag)
+}
+
+fn answer(repo: &HfRepo, commit: &Commit, file: RepoFile, etag: String) -> FileAnswer {
+    let kind = if file.is_lfs { "application/octet-stream" } else { "text/plain; charset=utf-8" };
+    FileAnswer {
+        label: label(repo, &file),
+        etag,
+        content_type: kind.into(),
+        headers: vec![("x-repo-commit".into(), commit.sha.clone())],
+        signed: None,
+        spec: file.spec,
+    }
 }
 
 fn find(shared: &Shared, caller: Caller, place: &Place<'_>) -> Result<(HfRepo, Commit, RepoFile), Response> {

@@ -50,6 +50,19 @@ async fn a_small_file_redirects_to_a_relative_address_of_the_same_host() {
 }
 
 #[tokio::test]
+async fn a_direct_repository_answers_with_the_bytes_and_their_hash() {
+    let standin = started().await;
+    let file = FileSpec::new("w.safetensors", 5000);
+    standin.add_repo(HfRepo::new("o/r").file(file.clone()).direct());
+    let url = format!("{}/o/r/resolve/main/w.safetensors", standin.huggingface_url());
+    let got = get(&url, &[("range", "bytes=10-19")]).await;
+    assert_eq!((got.status, got.body.as_slice()), (206, &file.bytes()[10..20]));
+    assert_eq!(got.header("etag"), Some(format!("\"{}\"", file.sha256()).as_str()));
+    assert!(got.header("x-repo-commit").is_some());
+    assert!(standin.wait_for_bytes("o/r/w.safetensors", 10).await);
+}
+
+#[tokio::test]
 async fn refusals_are_told_apart_by_status_and_header() {
     let (standin, _file, url) = with_repo().await;
     let weights = || FileSpec::new("w.safetensors", 100);
