@@ -10,11 +10,12 @@ use crate::limits::{Bandwidth, Connections, HostGates};
 use crate::observer::Observer;
 use crate::options::EngineOptions;
 use crate::request::{Fetched, Request};
+use crate::transfer::{ActiveParts, Transfer};
 
 /// Fetches files. Cheap to clone; clones share clients, limits and policy.
 #[derive(Debug, Clone)]
 pub struct Engine {
-    pub(crate) shared: Arc<Shared>,
+    shared: Arc<Shared>,
 }
 
 /// What all transfers of an engine share.
@@ -28,6 +29,7 @@ pub(crate) struct Shared {
     pub(crate) connections: Arc<Connections>,
     pub(crate) bandwidth: Bandwidth,
     pub(crate) gates: HostGates,
+    pub(crate) active_parts: ActiveParts,
 }
 
 impl Engine {
@@ -44,6 +46,7 @@ impl Engine {
             connections: Connections::new(options.max_connections, options.max_connections_per_host),
             bandwidth: Bandwidth::new(options.bandwidth),
             gates: HostGates::default(),
+            active_parts: ActiveParts::default(),
             options,
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -60,13 +63,21 @@ impl Engine {
     }
 
     /// Fetches, verifies and publishes one file.
+    ///
+    /// Part and journal stay when it is cancelled or fails for a reason that may pass, so that the
+    /// next call goes on from there; cancelling is also how to pause. It reacts to `cancel` within
+    /// two seconds and writes nothing after it has returned. A dropped call ends soon as well, and
+    /// until its threads are gone another call for the same part is [`TransferError::Busy`].
+    ///
+    /// # Errors
+    /// See [`TransferError`]. The file is not at its destination then; only when the last sync of a
+    /// folder failed may it be there already.
     pub async fn fetch(
         &self,
         request: Request,
         observer: Arc<dyn Observer>,
         cancel: CancellationToken,
     ) -> Result<Fetched, TransferError> {
-        let _ = (request, observer, cancel);
-        Err(TransferError::Internal("the transfer itself lands next".to_owned()))
+        Transfer::new(&self.shared, request, observer, cancel)?.run().await
     }
 }

@@ -3,21 +3,39 @@
 //! Knows no catalog and no database. [`Engine::fetch`] takes a [`Request`], tells an [`Observer`]
 //! what happens and answers a [`Fetched`] or a [`TransferError`].
 //!
-//! The map: `engine` (one a process) · `address` (who may be asked) · `limits` (connections,
-//! bandwidth, waiting hosts) · `retry` (waits) · `publish` (the one way to a destination) ·
-//! `disk` (file operations as a parameter).
+//! The map, in the order of a transfer:
+//! - `engine` (one a process) starts a `transfer`, which opens its `part` with its `journal`;
+//! - `probe` asks for bytes along the redirects, to addresses that `address` allows; `content` knows
+//!   pages from models;
+//! - `crew` keeps the connections: each one (`segment`) takes pieces from the `plan` and hands bytes
+//!   to the `writer`, which writes, notes, syncs and lets `prefix` hash them;
+//! - `budget` and `retry` say what follows a failure, `limits` what all transfers share;
+//! - `publish` is the one way to a destination, and `disk` every file operation, as a parameter.
 
 mod address;
+mod budget;
+mod content;
+mod crew;
 mod digest;
 pub mod disk;
 mod engine;
 mod error;
+mod journal;
 mod limits;
 mod masked_url;
 mod observer;
 mod options;
+mod part;
+mod plan;
+mod prefix;
+mod probe;
+mod publish;
+mod ranges;
 mod request;
 mod retry;
+mod segment;
+mod transfer;
+mod writer;
 
 pub use address::{HostPolicy, InvalidHost, guarded_client, is_public};
 pub use digest::{InvalidDigest, Sha256Digest, hash_file};
@@ -26,5 +44,6 @@ pub use error::{AddressRule, Refusal, TransferError};
 pub use masked_url::MaskedUrl;
 pub use observer::{Event, Observer, Silent};
 pub use options::{EngineOptions, MinSpeed, Timeouts};
+pub use publish::{Replace, publish};
 pub use request::{Admission, Credential, Expected, Facts, Fetched, Gate, Open, Outcome, Request};
 pub use retry::{RetryPolicy, retry_after};

@@ -25,6 +25,10 @@ struct ConnectionCounts {
     max_per_host: usize,
     total: usize,
     per_host: HashMap<String, usize>,
+    /// Who waits for a connection: transfers that have none at all.
+    waiting: usize,
+    /// How many of them nobody has made room for yet.
+    unserved: usize,
 }
 
 impl Connections {
@@ -34,6 +38,8 @@ impl Connections {
             max_per_host: max_per_host.max(1),
             total: 0,
             per_host: HashMap::new(),
+            waiting: 0,
+            unserved: 0,
         };
         Arc::new(Self { state: Mutex::new(counts), freed: Notify::new() })
     }
@@ -46,27 +52,49 @@ impl Connections {
 
     /// Waits for a connection to `host`.
     pub(crate) async fn acquire(self: &Arc<Self>, host: &str) -> Permit {
+        if let Some(permit) = self.try_acquire(host) {
+            return permit;
+        }
+        let _waiting = Waiting::new(self);
         loop {
             let freed = self.freed.notified();
             tokio::pin!(freed);
             // Registered before the look, so that no release between the two is missed.
             freed.as_mut().enable();
-            if let Some(permit) = self.try_acquire(host) {
+            if let Some(permit) = self.permit(host, |_| true) {
                 return permit;
             }
             freed.await;
         }
     }
 
-    /// A connection to `host` if one is free at once.
+    /// A connection to `host` if one is free at once and nobody needs it more.
     pub(crate) fn try_acquire(self: &Arc<Self>, host: &str) -> Option<Permit> {
+        self.permit(host, |counts| counts.waiting == 0)
+    }
+
+    /// Whether [`Self::try_acquire`] would succeed now.
+    pub(crate) fn has_room(&self, host: &str) -> bool {
+        let counts = lock(&self.state);
+        counts.waiting == 0 && counts.has_room(host)
+    }
+
+    /// Whether a transfer that has several connections should give one up for one that has none.
+    /// Says yes once for each that waits.
+    pub(crate) fn should_yield(&self) -> bool {
         let mut counts = lock(&self.state);
-        let here = counts.per_host.get(host).copied().unwrap_or(0);
-        if counts.total >= counts.max || here >= counts.max_per_host {
+        let unserved = counts.unserved;
+        counts.unserved = unserved.saturating_sub(1);
+        unserved > 0
+    }
+
+    fn permit(self: &Arc<Self>, host: &str, fair: impl FnOnce(&ConnectionCounts) -> bool) -> Option<Permit> {
+        let mut counts = lock(&self.state);
+        if !counts.has_room(host) || !fair(&counts) {
             return None;
         }
         counts.total += 1;
-        counts.per_host.insert(host.to_owned(), here + 1);
+        *counts.per_host.entry(host.to_owned()).or_default() += 1;
         Some(Permit { connections: Arc::clone(self), host: host.to_owned() })
     }
 
@@ -81,6 +109,32 @@ impl Connections {
         }
         drop(counts);
         self.freed.notify_waiters();
+    }
+}
+
+impl ConnectionCounts {
+    fn has_room(&self, host: &str) -> bool {
+        self.total < self.max && self.per_host.get(host).copied().unwrap_or(0) < self.max_per_host
+    }
+}
+
+/// Somebody who waits, counted as long as they do.
+struct Waiting<'a>(&'a Connections);
+
+impl<'a> Waiting<'a> {
+    fn new(connections: &'a Connections) -> Self {
+        let mut counts = lock(&connections.state);
+        counts.waiting += 1;
+        counts.unserved += 1;
+        Self(connections)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut counts = lock(&self.0.state);
+        counts.waiting -= 1;
+        counts.unserved = counts.unserved.min(counts.waiting);
     }
 }
 
@@ -204,6 +258,24 @@ mod tests {
         tokio::task::yield_now().await;
         drop(first);
         waiting.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_transfer_without_a_connection_goes_before_one_that_wants_another() {
+        let connections = Connections::new(1, 1);
+        let only = connections.try_acquire("a").unwrap();
+        assert!(!connections.should_yield());
+        let waiting = tokio::spawn({
+            let connections = Arc::clone(&connections);
+            async move { connections.acquire("b").await }
+        });
+        tokio::task::yield_now().await;
+        assert!(connections.should_yield());
+        assert!(!connections.should_yield(), "one connection is enough for one that waits");
+        drop(only);
+        assert!(connections.try_acquire("a").is_none(), "it is for the one that waits");
+        drop(waiting.await.unwrap());
+        assert!(connections.try_acquire("a").is_some());
     }
 
     #[tokio::test(start_paused = true)]

@@ -16,6 +16,10 @@ pub struct EngineOptions {
     pub user_agent: String,
     /// Connections that one file uses at most.
     pub connections_per_file: usize,
+    /// Bytes per second of one connection from which on another one is not worth its cost. Where a
+    /// connection is that fast, the processor is the limit, and pieces that arrive out of order
+    /// cost more of it.
+    pub enough_per_connection: u64,
     /// Connections of all transfers together.
     pub max_connections: usize,
     /// Connections to one host of all transfers together.
@@ -53,6 +57,7 @@ impl Default for EngineOptions {
         Self {
             user_agent: concat!("lorakeep/", env!("CARGO_PKG_VERSION")).to_owned(),
             connections_per_file: 4,
+            enough_per_connection: 192 * MIB,
             max_connections: 16,
             max_connections_per_host: 8,
             bandwidth: None,
