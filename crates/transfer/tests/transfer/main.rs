@@ -1,0 +1,4 @@
+//! The transfer engine against the stand-in, over real sockets and on a real disk.
+
+mod basics;
+mod support;
