@@ -9,9 +9,10 @@ use crate::error::Result;
 
 const LIST_FILES: &str =
     "SELECT dest, file, size_bytes, modified_ns, inode, sha256, verification, verified_at FROM files";
-const INSERT_FILES: &str =
+pub(super) const INSERT_FILES: &str =
     "INSERT INTO files (dest, file, size_bytes, modified_ns, inode, sha256, verification, verified_at) ";
-const OR_UPDATE_FILE: &str = " ON CONFLICT (dest, file) DO UPDATE SET size_bytes = excluded.size_bytes,
+pub(super) const OR_UPDATE_FILE: &str =
+    " ON CONFLICT (dest, file) DO UPDATE SET size_bytes = excluded.size_bytes,
     modified_ns = excluded.modified_ns, inode = excluded.inode, sha256 = excluded.sha256,
     verification = excluded.verification, verified_at = excluded.verified_at";
 const DELETE_FILE: &str = "DELETE FROM files WHERE dest = $1 AND file = $2";

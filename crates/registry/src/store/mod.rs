@@ -7,6 +7,7 @@
 mod bin;
 mod catalogs;
 mod connect;
+mod downloads;
 mod files;
 mod settings;
 #[cfg(test)]
@@ -17,6 +18,7 @@ mod tests;
 use sqlx::{PgPool, SqlitePool};
 
 pub(crate) use bin::{BinFilter, BinRoot, BinState, StoredBinItem};
+pub(crate) use downloads::{Lease, STEP, StoredDownload};
 
 /// One pool of one of the two databases.
 #[derive(Debug, Clone)]
@@ -51,7 +53,6 @@ pub(crate) use on_db;
 
 impl Db {
     /// What a SELECT inside a claiming UPDATE ends with, so that claims do not wait for each other.
-    #[expect(dead_code, reason = "the download queue claims with it")]
     pub(crate) fn skip_locked(&self) -> &'static str {
         match self {
             Self::Sqlite(_) => "",
