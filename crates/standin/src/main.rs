@@ -112,6 +112,9 @@ fn readable(summary: &Value) -> String {
     for (name, value) in summary["credentials"].as_object().into_iter().flatten() {
         lines.push(format!("# optional: export {name}={}", text(value)));
     }
+    if !summary["files"].as_array().is_none_or(Vec::is_empty) {
+        lines.push("# for the plain addresses below: export LORAKEEP_ALLOW_HOSTS=localhost".to_owned());
+    }
     lines.push(format!("# storage {}, control {}", text(&summary["storage"]), text(&summary["control"])));
     for file in summary["files"].as_array().into_iter().flatten() {
         lines.push(format!(
