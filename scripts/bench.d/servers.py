@@ -36,7 +36,7 @@ def wait_for_port(process, port, log, limit=30.0):
             break
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return
-        time.sleep(0.01)
+        time.sleep(0.002)
     with open(log, encoding="utf-8", errors="replace") as lines:
         raise RuntimeError(f"{process.args[0]} does not listen on port {port}:\n{lines.read()[-2000:]}")
 
