@@ -1,0 +1,66 @@
+//! What all handlers share, and the router over every surface.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::middleware::{from_fn, from_fn_with_state};
+use lorakeep_registry::Registry;
+use tokio_util::sync::CancellationToken;
+
+use crate::guesses::GuessLimiter;
+use crate::studio::Studio;
+use crate::{envelope, measure, operations, requests, studio, web};
+
+/// The version of the program.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The server's state, cheap to clone.
+#[derive(Clone)]
+pub(crate) struct App(Arc<Inner>);
+
+struct Inner {
+    registry: Registry,
+    guesses: GuessLimiter,
+    studio: Studio,
+}
+
+/// The state as handlers take it.
+pub(crate) type AppState = State<App>;
+
+impl App {
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.0.registry
+    }
+
+    pub(crate) fn guesses(&self) -> &GuessLimiter {
+        &self.0.guesses
+    }
+
+    pub(crate) fn studio(&self) -> &Studio {
+        &self.0.studio
+    }
+}
+
+/// The whole HTTP application, without a network: for tests, and for a command line that works on its own data folder.
+///
+/// A request with the extension [`crate::wire::Peer::Trusted`] comes from the admin; one without it needs a key.
+pub fn app(registry: Registry) -> Router {
+    build(registry, CancellationToken::new())
+}
+
+/// As [`app`]; event streams end when `shutdown` is cancelled.
+pub(crate) fn build(registry: Registry, shutdown: CancellationToken) -> Router {
+    measure::install();
+    let studio = Studio::new(registry.clone(), shutdown);
+    let app = App(Arc::new(Inner { registry, guesses: GuessLimiter::default(), studio }));
+    Router::new()
+        .merge(studio::routes(&app))
+        .merge(operations::routes(&app))
+        .merge(web::routes())
+        .fallback(envelope::not_found)
+        .method_not_allowed_fallback(envelope::method_not_allowed)
+        .layer(from_fn_with_state(app.clone(), requests::observe))
+        .layer(from_fn(requests::identify))
+        .with_state(app)
+}

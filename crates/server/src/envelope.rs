@@ -1,0 +1,138 @@
+//! Errors of the studio and the vault: `{"detail": "text", "code": …}`, and for unreadable input a list of
+//! `{loc, msg, type}` as FastAPI gives it.
+
+use axum::response::{IntoResponse, Response};
+use http::header::{CONNECTION, RETRY_AFTER};
+use http::{HeaderValue, StatusCode};
+use lorakeep_registry::Error;
+use lorakeep_registry::error::Thing;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::problem::Problem;
+use crate::requests::{self, Fault};
+
+/// Why a request was refused or failed.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// Everything with a text.
+    Problem(Box<Problem>),
+    /// Input of the wrong shape.
+    Unreadable(Vec<Unreadable>),
+}
+
+/// One fault of an input.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Unreadable {
+    /// Where: `body`, `query` or `path`, then names and indexes.
+    pub(crate) loc: Vec<Value>,
+    /// What is wrong, for people.
+    pub(crate) msg: String,
+    /// What is wrong, as a stable word.
+    #[serde(rename = "type")]
+    pub(crate) kind: &'static str,
+}
+
+/// Texts that the contract fixes.
+mod words {
+    pub(super) const FILE_PRESENT: &str =
+        "Cannot remove from catalog while file exists on disk. Delete the file first.";
+    pub(super) const NOT_FOUND: &str = "Not Found";
+    pub(super) const METHOD_NOT_ALLOWED: &str = "Method Not Allowed";
+}
+
+#[derive(Serialize)]
+struct Envelope<'a> {
+    detail: &'a str,
+    code: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    suggestion: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<String>,
+}
+
+#[derive(Serialize)]
+struct UnreadableEnvelope<'a> {
+    detail: &'a [Unreadable],
+}
+
+impl Refusal {
+    pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Problem::new(status, code, detail).into()
+    }
+
+    /// One fault of the input.
+    pub(crate) fn unreadable(loc: Vec<Value>, msg: impl Into<String>, kind: &'static str) -> Self {
+        Self::Unreadable(vec![Unreadable { loc, msg: msg.into(), kind }])
+    }
+}
+
+impl From<Problem> for Refusal {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(Box::new(problem))
+    }
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        let mut problem = Problem::from(&error);
+        if let Some(words) = contract_words(&error) {
+            problem.detail = words;
+        }
+        problem.into()
+    }
+}
+
+/// The words that existing clients know.
+fn contract_words(error: &Error) -> Option<String> {
+    match error {
+        Error::NotFound { thing: Thing::Entry, name } => Some(format!("Model '{name}' not found in catalog")),
+        Error::Conflict { code: "file_present", .. } => Some(words::FILE_PRESENT.to_owned()),
+        Error::Invalid(invalid) if invalid.code == "malformed_catalog" => {
+            Some(format!("Invalid JSON: {}", invalid.message))
+        }
+        _ => None,
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Problem(problem) => render(&problem),
+            Self::Unreadable(faults) => {
+                let text = faults.iter().map(|fault| fault.msg.as_str()).collect::<Vec<_>>().join("; ");
+                let body = axum::Json(UnreadableEnvelope { detail: &faults });
+                let mut response = (StatusCode::UNPROCESSABLE_ENTITY, body).into_response();
+                response.extensions_mut().insert(Fault { code: "unreadable", text });
+                response
+            }
+        }
+    }
+}
+
+fn render(problem: &Problem) -> Response {
+    let request_id = problem.status.is_server_error().then(requests::current_id).flatten();
+    let suggestion = problem.suggestion.as_deref();
+    let envelope = Envelope { detail: &problem.detail, code: problem.code, suggestion, request_id };
+    let mut response = (problem.status, axum::Json(envelope)).into_response();
+    if let Some(seconds) = problem.retry_after_seconds {
+        response.headers_mut().insert(RETRY_AFTER, seconds.into());
+    }
+    if matches!(problem.status, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT) {
+        // What is left of the body is not worth reading.
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    let text = problem.cause.as_ref().unwrap_or(&problem.detail).clone();
+    response.extensions_mut().insert(Fault { code: problem.code, text });
+    response
+}
+
+/// A path that nobody serves.
+pub(crate) async fn not_found() -> Refusal {
+    Refusal::new(StatusCode::NOT_FOUND, "not_found", words::NOT_FOUND)
+}
+
+/// A path that is served, by another method.
+pub(crate) async fn method_not_allowed() -> Refusal {
+    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", words::METHOD_NOT_ALLOWED)
+}

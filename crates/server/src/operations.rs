@@ -1,0 +1,58 @@
+//! For probes and monitors: `/api/health` (open) and `/metrics` (admin key).
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use lorakeep_registry::domain::CallerKind;
+use serde::Serialize;
+
+use crate::app::{App, AppState, VERSION};
+use crate::envelope::Refusal;
+use crate::{auth, measure};
+
+pub(crate) fn routes(app: &App) -> Router<App> {
+    let guarded = Router::new()
+        .route("/metrics", get(show_metrics))
+        .route_layer(from_fn_with_state(app.clone(), auth::require_admin));
+    Router::new().route("/api/health", get(show_health)).merge(guarded)
+}
+
+/// The answer to a probe. The last four are there only when a key was sent, the reasons only when it was right.
+#[derive(Serialize)]
+struct HealthView {
+    status: &'static str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    reasons: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authenticated: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    app_version: Option<&'static str>,
+    /// For clients that read it; this server does not know pods.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pod_id: Option<Option<String>>,
+}
+
+async fn show_health(State(app): AppState, request: Request) -> Result<Response, Refusal> {
+    let (parts, _) = request.into_parts();
+    let identity = auth::identify(&app, &parts)?;
+    let is_admin = identity.caller.kind == CallerKind::Admin;
+    let degraded = app.registry().health().degraded;
+    let view = HealthView {
+        status: if degraded.is_empty() { "ok" } else { "degraded" },
+        reasons: if is_admin { degraded } else { Vec::new() },
+        authenticated: identity.has_tried.then_some(is_admin),
+        app_version: is_admin.then_some(VERSION),
+        pod_id: is_admin.then_some(None),
+    };
+    let mut response = ([(CACHE_CONTROL, "no-store")], axum::Json(view)).into_response();
+    response.extensions_mut().insert(identity.credential);
+    Ok(response)
+}
+
+async fn show_metrics(State(app): AppState) -> Result<Response, Refusal> {
+    let text = measure::render(app.registry()).await?;
+    Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
+}

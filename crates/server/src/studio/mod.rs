@@ -1,0 +1,100 @@
+//! The studio's API below `/api/admin`: its routes and its error envelope `{"detail": …}`.
+//!
+//! `docs/http-api.md` is its page. Handlers parse, call one method of the registry and translate.
+
+mod cache;
+mod downloads;
+mod entries;
+mod extract;
+mod files;
+mod models;
+mod multipart;
+mod settings;
+mod status;
+mod verification;
+mod views;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+use lorakeep_registry::Registry;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+use crate::auth;
+
+/// Catalog files that are read at once; each may hold [`multipart::MAX_DOCUMENT_BYTES`] of memory.
+const IMPORTS_AT_ONCE: usize = 2;
+
+/// What the studio's handlers keep between requests.
+pub(crate) struct Studio {
+    listings: cache::Listings,
+    status: status::StatusStream,
+    imports: Semaphore,
+}
+
+impl Studio {
+    pub(crate) fn new(registry: Registry, shutdown: CancellationToken) -> Self {
+        Self {
+            listings: cache::Listings::default(),
+            status: status::StatusStream::new(registry, shutdown),
+            imports: Semaphore::new(IMPORTS_AT_ONCE),
+        }
+    }
+}
+
+pub(crate) fn routes(app: &App) -> Router<App> {
+    Router::new()
+        .merge(catalog_routes())
+        .merge(download_routes())
+        .merge(file_routes())
+        .route("/api/admin/settings", get(settings::show).put(settings::change))
+        .route("/api/admin/doctor", get(settings::examine))
+        .route_layer(from_fn_with_state(app.clone(), auth::require_admin))
+}
+
+fn catalog_routes() -> Router<App> {
+    Router::new()
+        .route("/api/admin/models", get(models::list_models))
+        .route("/api/admin/loras", get(models::list_loras))
+        .route("/api/admin/models/import", post(models::import_models))
+        .route("/api/admin/loras/import", post(models::import_loras))
+        .route("/api/admin/models/import-builtin", post(models::import_builtin))
+        .route("/api/admin/models/export", get(models::export_models))
+        .route("/api/admin/loras/export", get(models::export_loras))
+        .route("/api/admin/models/{filename}/catalog", axum::routing::delete(entries::remove))
+        .route("/api/admin/entries", post(entries::add))
+        .route("/api/admin/entries/by-file/{filename}", get(entries::show))
+}
+
+fn download_routes() -> Router<App> {
+    Router::new()
+        .route("/api/admin/models/download/{filename}", post(downloads::enqueue))
+        .route("/api/admin/models/download-batch", post(downloads::enqueue_batch))
+        .route("/api/admin/models/status", get(status::stream))
+        .route("/api/admin/downloads", get(downloads::list))
+        .route("/api/admin/downloads/pause-all", post(downloads::pause_all))
+        .route("/api/admin/downloads/resume-all", post(downloads::resume_all))
+        .route("/api/admin/downloads/{id}", get(downloads::show))
+        .route("/api/admin/downloads/{id}/pause", post(downloads::pause))
+        .route("/api/admin/downloads/{id}/resume", post(downloads::resume))
+        .route("/api/admin/downloads/{id}/cancel", post(downloads::cancel))
+        .route("/api/admin/downloads/{id}/retry", post(downloads::retry))
+        .route("/api/admin/downloads/{id}/move", post(downloads::place))
+}
+
+fn file_routes() -> Router<App> {
+    Router::new()
+        .route("/api/admin/models/{filename}", axum::routing::delete(files::delete))
+        .route("/api/admin/bin", get(files::list_bin).delete(files::purge_bin))
+        .route("/api/admin/bin/{id}", axum::routing::delete(files::purge_item))
+        .route("/api/admin/bin/{id}/restore", post(files::restore))
+        .route("/api/admin/scan", post(files::scan))
+        .route("/api/admin/unlisted", get(files::list_unlisted))
+        .route("/api/admin/unlisted/adopt", post(files::adopt))
+        .route(
+            "/api/admin/verify",
+            get(verification::show).post(verification::start).delete(verification::cancel),
+        )
+}

@@ -1,0 +1,98 @@
+//! The two catalogs as a whole: list, import, export.
+
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use lorakeep_registry::domain::CatalogName;
+
+use super::multipart;
+use super::views::ImportView;
+use crate::app::{App, AppState};
+use crate::envelope::Refusal;
+
+pub(super) async fn list_models(State(app): AppState, headers: HeaderMap) -> Result<Response, Refusal> {
+    list(&app, CatalogName::Models, &headers).await
+}
+
+pub(super) async fn list_loras(State(app): AppState, headers: HeaderMap) -> Result<Response, Refusal> {
+    list(&app, CatalogName::Loras, &headers).await
+}
+
+async fn list(app: &App, catalog: CatalogName, headers: &HeaderMap) -> Result<Response, Refusal> {
+    const REVALIDATE: HeaderValue = HeaderValue::from_static("private, no-cache");
+    let listings = &app.studio().listings;
+    let etag = listings.etag(app.registry(), catalog);
+    if is_known(headers, &etag) {
+        return Ok((StatusCode::NOT_MODIFIED, [(ETAG, etag), (CACHE_CONTROL, REVALIDATE)]).into_response());
+    }
+    let rendered = listings.load(app.registry(), catalog).await?;
+    let json = HeaderValue::from_static("application/json");
+    let headers = [(CONTENT_TYPE, json), (ETAG, rendered.etag), (CACHE_CONTROL, REVALIDATE)];
+    Ok((headers, rendered.body).into_response())
+}
+
+/// Whether the client holds these bytes already (RFC 9110 section 13.1.2: compared weakly).
+fn is_known(headers: &HeaderMap, etag: &HeaderValue) -> bool {
+    let Ok(etag) = etag.to_str() else { return false };
+    let known = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    known
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .any(|candidate| candidate == "*" || candidate.strip_prefix("W/").unwrap_or(candidate) == etag)
+}
+
+pub(super) async fn import_models(State(app): AppState, request: Request) -> Result<Response, Refusal> {
+    import(&app, CatalogName::Models, request).await
+}
+
+pub(super) async fn import_loras(State(app): AppState, request: Request) -> Result<Response, Refusal> {
+    import(&app, CatalogName::Loras, request).await
+}
+
+async fn import(app: &App, catalog: CatalogName, request: Request) -> Result<Response, Refusal> {
+    let _turn = app.studio().imports.acquire().await.expect("the semaphore is never closed");
+    let document = multipart::read_file(request, "file").await?;
+    let report = app.registry().import(catalog, &document).await?;
+    Ok(axum::Json(ImportView::from(report)).into_response())
+}
+
+pub(super) async fn import_builtin(State(app): AppState) -> Result<axum::Json<ImportView>, Refusal> {
+    Ok(axum::Json(app.registry().import_builtin().await?.into()))
+}
+
+pub(super) async fn export_models(State(app): AppState) -> Result<Response, Refusal> {
+    export(app, CatalogName::Models).await
+}
+
+pub(super) async fn export_loras(State(app): AppState) -> Result<Response, Refusal> {
+    export(app, CatalogName::Loras).await
+}
+
+async fn export(app: App, catalog: CatalogName) -> Result<Response, Refusal> {
+    let document = tokio::task::spawn_blocking(move || app.registry().export(catalog))
+        .await
+        .map_err(|error| lorakeep_registry::Error::internal("writing the catalog", error))?;
+    let disposition = format!("attachment; filename=\"{catalog}.json\"");
+    Ok(([(CONTENT_TYPE, "application/json"), (CONTENT_DISPOSITION, disposition.as_str())], document)
+        .into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_known_validator_is_recognised_in_all_its_forms() {
+        let etag = HeaderValue::from_static("\"a-1\"");
+        let is_known = |value: &'static str| {
+            is_known(&HeaderMap::from_iter([(IF_NONE_MATCH, HeaderValue::from_static(value))]), &etag)
+        };
+        for value in ["\"a-1\"", "W/\"a-1\"", "\"x\", \"a-1\"", "*"] {
+            assert!(is_known(value), "{value}");
+        }
+        for value in ["\"a-2\"", "a-1", ""] {
+            assert!(!is_known(value), "{value}");
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! What can be changed while the server runs, and what is wrong with the installation.
+
+use axum::Json as JsonBody;
+use axum::extract::State;
+use lorakeep_registry::SettingsChange;
+use serde::Deserialize;
+
+use super::extract::{self, Json};
+use super::views::{DoctorView, SettingsView};
+use crate::app::AppState;
+use crate::envelope::Refusal;
+
+pub(super) async fn show(State(app): AppState) -> JsonBody<SettingsView> {
+    JsonBody(app.registry().settings().into())
+}
+
+/// A change; absent fields stay. `max_concurrent` and `max_concurrent_downloads` are one setting.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SettingsBody {
+    max_concurrent: Option<u32>,
+    max_concurrent_downloads: Option<u32>,
+    #[serde(default, deserialize_with = "extract::present")]
+    bandwidth: Option<Option<u64>>,
+    downloads_paused: Option<bool>,
+}
+
+impl SettingsBody {
+    fn into_change(self) -> Result<SettingsChange, Refusal> {
+        if let (Some(short), Some(long)) = (self.max_concurrent, self.max_concurrent_downloads)
+            && short != long
+        {
+            let msg = "`max_concurrent` and `max_concurrent_downloads` are one setting, send one of them";
+            return Err(Refusal::unreadable(
+                vec!["body".into(), "max_concurrent".into()],
+                msg,
+                "value_error",
+            ));
+        }
+        Ok(SettingsChange {
+            max_concurrent_downloads: self.max_concurrent_downloads.or(self.max_concurrent),
+            bandwidth_bytes_per_second: self.bandwidth,
+            downloads_paused: self.downloads_paused,
+        })
+    }
+}
+
+pub(super) async fn change(
+    State(app): AppState,
+    Json(body): Json<SettingsBody>,
+) -> Result<JsonBody<SettingsView>, Refusal> {
+    Ok(JsonBody(app.registry().change_settings(body.into_change()?).await?.into()))
+}
+
+pub(super) async fn examine(State(app): AppState) -> JsonBody<DoctorView> {
+    JsonBody(app.registry().doctor().await.into())
+}
