@@ -61,6 +61,11 @@ impl Refusal {
         Problem::new(status, code, detail).into()
     }
 
+    /// A path that nobody serves.
+    pub(crate) fn path_not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", words::NOT_FOUND)
+    }
+
     /// One fault of the input.
     pub(crate) fn unreadable(loc: Vec<Value>, msg: impl Into<String>, kind: &'static str) -> Self {
         Self::Unreadable(vec![Unreadable { loc, msg: msg.into(), kind }])
@@ -129,7 +134,7 @@ fn render(problem: &Problem) -> Response {
 
 /// A path that nobody serves.
 pub(crate) async fn not_found() -> Refusal {
-    Refusal::new(StatusCode::NOT_FOUND, "not_found", words::NOT_FOUND)
+    Refusal::path_not_found()
 }
 
 /// A path that is served, by another method.

@@ -1,1 +1,50 @@
-//! Placeholder until the first slice lands.
+//! The surfaces of the product: words, status codes, callers and pages. No rule of the domain lives here.
+//!
+//! - [`serve`] and [`app`]: the way in
+//! - [`wire`]: HTTP/1.1 with time-outs and caps
+//! - `requests`: what every request passes: id, log line, metrics, panics, security headers
+//! - `auth`: who asks; `problem`: what an error means in HTTP, for every surface
+//! - `studio`: `/api/admin/**`; `operations`: `/api/health` and `/metrics`; `web`: pages
+//! - [`telemetry`]: logs of the process
+
+mod app;
+mod auth;
+mod envelope;
+mod guesses;
+mod measure;
+mod operations;
+mod problem;
+mod requests;
+mod studio;
+pub mod telemetry;
+mod web;
+pub mod wire;
+
+use std::io;
+
+use lorakeep_registry::Registry;
+use tokio_util::sync::CancellationToken;
+
+use wire::{Limits, Listeners};
+
+pub use app::{VERSION, app};
+
+/// Serves the registry on all listeners until `shutdown` is cancelled; takes under 10 s from there.
+///
+/// Opening, starting and closing the registry is the caller's.
+pub async fn serve(listeners: Listeners, registry: Registry, shutdown: CancellationToken) -> io::Result<()> {
+    serve_with(listeners, registry, Limits::default(), shutdown).await
+}
+
+/// [`serve`] with other time-outs and caps.
+pub async fn serve_with(
+    listeners: Listeners,
+    registry: Registry,
+    mut limits: Limits,
+    shutdown: CancellationToken,
+) -> io::Result<()> {
+    limits.fit_to_open_files()?;
+    let router = app::build(registry, shutdown.clone());
+    wire::serve(listeners, router, limits, shutdown).await;
+    Ok(())
+}

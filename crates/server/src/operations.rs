@@ -20,19 +20,25 @@ pub(crate) fn routes(app: &App) -> Router<App> {
     Router::new().route("/api/health", get(show_health)).merge(guarded)
 }
 
-/// The answer to a probe. The last four are there only when a key was sent, the reasons only when it was right.
+/// The answer to a probe.
 #[derive(Serialize)]
 struct HealthView {
     status: &'static str,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    reasons: Vec<String>,
+    /// Only when a key was sent: whether it is right.
     #[serde(skip_serializing_if = "Option::is_none")]
     authenticated: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    app_version: Option<&'static str>,
-    /// For clients that read it; this server does not know pods.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pod_id: Option<Option<String>>,
+    #[serde(flatten)]
+    for_admin: Option<AdminHealthView>,
+}
+
+/// What strangers do not learn.
+#[derive(Serialize)]
+struct AdminHealthView {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    reasons: Vec<String>,
+    app_version: &'static str,
+    /// For clients that read it; this server knows no pods.
+    pod_id: Option<String>,
 }
 
 async fn show_health(State(app): AppState, request: Request) -> Result<Response, Refusal> {
@@ -42,10 +48,12 @@ async fn show_health(State(app): AppState, request: Request) -> Result<Response,
     let degraded = app.registry().health().degraded;
     let view = HealthView {
         status: if degraded.is_empty() { "ok" } else { "degraded" },
-        reasons: if is_admin { degraded } else { Vec::new() },
         authenticated: identity.has_tried.then_some(is_admin),
-        app_version: is_admin.then_some(VERSION),
-        pod_id: is_admin.then_some(None),
+        for_admin: is_admin.then_some(AdminHealthView {
+            reasons: degraded,
+            app_version: VERSION,
+            pod_id: None,
+        }),
     };
     let mut response = ([(CACHE_CONTROL, "no-store")], axum::Json(view)).into_response();
     response.extensions_mut().insert(identity.credential);

@@ -94,7 +94,7 @@ mod tests {
             (Error::invalid("unsafe_name", "file", "no"), 400, "unsafe_name"),
             (Error::Denied { message: "no".into() }, 403, "denied"),
             (Error::Busy { message: "no".into(), retry_after_seconds: None }, 429, "busy"),
-            (Error::Upstream { status: Some(500), message: "no".into() }, 502, "upstream"),
+            (Error::Upstream { code: "gated", status: Some(500), message: "no".into() }, 502, "gated"),
             (unavailable("disk_full"), 507, "disk_full"),
             (unavailable("not_configured"), 503, "not_configured"),
             (Error::internal("reading", std::io::Error::other("secret")), 500, "internal"),

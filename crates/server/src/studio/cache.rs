@@ -38,10 +38,6 @@ struct Listing {
 }
 
 impl Default for Listings {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "chance, not an id: it only must differ from the last start's"
-    )]
     fn default() -> Self {
         let epoch = Uuid::now_v7().simple().to_string()[16..].to_owned();
         Self { models: Listing::default(), loras: Listing::default(), epoch }

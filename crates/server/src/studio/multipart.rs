@@ -129,13 +129,13 @@ impl Stream for Metered {
     type Item = Result<Bytes, Box<dyn std::error::Error + Send + Sync>>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.budget.load(Ordering::Relaxed) > MAX_HEADER_BYTES {
-            return Poll::Ready(Some(Err(HeadersTooLong.into())));
-        }
         if !self.has_paused {
             self.has_paused = true;
             context.waker().wake_by_ref();
             return Poll::Pending;
+        }
+        if self.budget.load(Ordering::Relaxed) > MAX_HEADER_BYTES {
+            return Poll::Ready(Some(Err(HeadersTooLong.into())));
         }
         match Pin::new(&mut self.body).poll_next(context) {
             Poll::Pending => Poll::Pending,

@@ -17,6 +17,7 @@ pub(super) async fn show(State(app): AppState) -> JsonBody<SettingsView> {
 /// A change; absent fields stay. `max_concurrent` and `max_concurrent_downloads` are one setting.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::option_option, reason = "absent stays, null lifts the limit")]
 pub(super) struct SettingsBody {
     max_concurrent: Option<u32>,
     max_concurrent_downloads: Option<u32>,

@@ -89,7 +89,7 @@ async fn close<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, must_linger: bo
         return;
     }
     let drain = async {
-        let mut buffer = [0; 16 * 1024];
+        let mut buffer = vec![0; 16 * 1024];
         let mut left = MAX_LINGER_BYTES;
         while let Ok(read @ 1..) = stream.read(&mut buffer).await {
             left = left.saturating_sub(read);

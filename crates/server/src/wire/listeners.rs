@@ -31,6 +31,7 @@ impl Listeners {
     }
 
     /// Adds the socket of the data folder.
+    #[must_use]
     pub fn with_socket(mut self, socket: LocalSocket) -> Self {
         self.socket = Some(socket);
         self

@@ -1,0 +1,156 @@
+//! One entry with the state of its file.
+
+use lorakeep_registry::domain::{StatusWord, Verification};
+use lorakeep_registry::{Added, EntryState, JobState};
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+
+use super::{fields, percent};
+
+/// An entry as in the lists.
+pub(super) struct EntryView<'a>(pub(super) &'a EntryState);
+
+/// The same with the catalog and the category it is in.
+#[derive(Debug)]
+pub(in crate::studio) struct PlacedEntryView(pub(in crate::studio) EntryState);
+
+impl Serialize for EntryView<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        write(&mut map, self.0)?;
+        map.end()
+    }
+}
+
+impl Serialize for PlacedEntryView {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("catalog", self.0.entry.catalog.as_str())?;
+        map.serialize_entry("category", &self.0.entry.category)?;
+        write(&mut map, &self.0)?;
+        map.end()
+    }
+}
+
+fn write<M: SerializeMap>(map: &mut M, state: &EntryState) -> Result<(), M::Error> {
+    fields::write(map, &state.entry)?;
+    let job = state.job.as_deref().filter(|job| job.download.state.status_word().is_some());
+    map.serialize_entry("status", state.status.as_str())?;
+    map.serialize_entry("state", finer_word(state))?;
+    let transfer = Transfer::of(state, job);
+    map.serialize_entry("progress", &transfer.progress)?;
+    map.serialize_entry("on_disk_bytes", &transfer.on_disk_bytes)?;
+    map.serialize_entry("expected_bytes", &transfer.expected_bytes)?;
+    map.serialize_entry("speed", &transfer.speed)?;
+    map.serialize_entry("error", &job.and_then(|job| job.download.error.as_deref()))?;
+    let file = state.file.as_ref();
+    map.serialize_entry("verification", verification(file.map(|file| &file.verification)))?;
+    map.serialize_entry("sha256_on_disk", &file.and_then(|file| file.sha256))
+}
+
+/// The state of the job behind the word, else the word itself; a cancelled job is told from one that never was.
+fn finer_word(state: &EntryState) -> &'static str {
+    match (&state.job, state.status) {
+        (Some(job), StatusWord::NotDownloaded) if job.download.state.as_str() == "cancelled" => "cancelled",
+        (Some(job), _) if job.download.state.status_word() == Some(state.status) => {
+            job.download.state.as_str()
+        }
+        (_, status) => status.as_str(),
+    }
+}
+
+/// The word of a verification; an absent file is not verified.
+pub(super) fn verification(verification: Option<&Verification>) -> &'static str {
+    match verification {
+        None | Some(Verification::Unverified) => "unverified",
+        Some(Verification::Hashed) => "hashed",
+        Some(Verification::Verified) => "verified",
+        Some(Verification::Mismatch) => "mismatch",
+    }
+}
+
+/// The numbers beside the status.
+struct Transfer {
+    progress: Option<f64>,
+    on_disk_bytes: u64,
+    expected_bytes: u64,
+    speed: f64,
+}
+
+impl Transfer {
+    fn of(state: &EntryState, job: Option<&JobState>) -> Self {
+        match (job, &state.file) {
+            (Some(job), _) if state.status != StatusWord::Present => Self::of_job(state, job),
+            (_, Some(file)) => {
+                let size = file.stamp.size_bytes;
+                Self { progress: Some(100.0), on_disk_bytes: size, expected_bytes: size, speed: 0.0 }
+            }
+            (_, None) => {
+                let expected_bytes = state.entry.document.expected_bytes();
+                Self { progress: Some(0.0), on_disk_bytes: 0, expected_bytes, speed: 0.0 }
+            }
+        }
+    }
+
+    /// A job's own numbers. Its file on disk, if any, is the one that it will replace.
+    fn of_job(state: &EntryState, job: &JobState) -> Self {
+        let progress = job.progress;
+        let is_moving = job.download.state.is_running();
+        let untouched = if is_moving { None } else { Some(0.0) };
+        let estimate = || state.entry.document.expected_bytes();
+        Self {
+            progress: percent(progress.bytes_done, progress.bytes_total).or(untouched),
+            on_disk_bytes: progress.bytes_done,
+            expected_bytes: if progress.bytes_total > 0 { progress.bytes_total } else { estimate() },
+            speed: progress.bytes_per_second,
+        }
+    }
+}
+
+/// What came of adding a reference.
+#[derive(Debug, Default, Serialize)]
+pub(in crate::studio) struct AddedView {
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    catalog: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    category: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dest: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entry: Option<PlacedEntryView>,
+}
+
+impl From<Added> for AddedView {
+    fn from(added: Added) -> Self {
+        match added {
+            Added::New(state) => Self::of("added", state),
+            Added::AlreadyExists(state) => Self::of("already_exists", state),
+            Added::Restricted { reason } => {
+                Self { status: "restricted", reason: Some(reason), ..Self::default() }
+            }
+        }
+    }
+}
+
+impl AddedView {
+    fn of(status: &'static str, state: EntryState) -> Self {
+        let entry = &state.entry;
+        Self {
+            status,
+            reason: None,
+            file: Some(entry.file().to_owned()),
+            name: Some(entry.document.name().to_owned()),
+            catalog: Some(entry.catalog.as_str()),
+            category: Some(entry.category.clone()),
+            dest: Some(entry.dest().to_owned()),
+            entry: Some(PlacedEntryView(state)),
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! The fields of an entry in the lists: those that existing clients expect, then all others of its document.
+
+use lorakeep_registry::domain::{Entry, EntryDocument, Origin};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::ser::SerializeMap;
+use serde_json::Value;
+
+/// What stands for an absent (or null) field.
+#[derive(Debug, Clone, Copy)]
+enum Absent {
+    Text,
+    Null,
+    Zero,
+    List,
+}
+
+/// Fields that are answered as the document has them, in the contract's order.
+const PLAIN: [(&str, Absent); 24] = [
+    ("source", Absent::Text),
+    ("size_gb", Absent::Zero),
+    ("hf_repo", Absent::Text),
+    ("hf_file", Absent::Text),
+    ("civitai_model_id", Absent::Null),
+    ("civitai_file_id", Absent::Null),
+    ("civitai_base_model", Absent::Text),
+    ("civitai_version", Absent::Text),
+    ("civitai_model_name", Absent::Text),
+    ("civitai_tags", Absent::List),
+    ("trainedWords", Absent::List),
+    ("tags", Absent::List),
+    ("trigger_words", Absent::List),
+    ("author", Absent::Text),
+    ("images", Absent::List),
+    ("pair_id", Absent::Null),
+    ("pair_role", Absent::Null),
+    ("quant", Absent::Text),
+    ("params", Absent::Text),
+    ("context_length", Absent::Zero),
+    ("context_default", Absent::Zero),
+    ("context_max", Absent::Zero),
+    ("companions", Absent::List),
+    ("name", Absent::Text),
+];
+
+/// Fields that are computed here or from the file's state; a document cannot set them.
+const COMPUTED: [&str; 16] = [
+    "file",
+    "dest",
+    "url",
+    "civitai_version_id",
+    "base_model",
+    "status",
+    "state",
+    "progress",
+    "on_disk_bytes",
+    "expected_bytes",
+    "speed",
+    "error",
+    "verification",
+    "sha256_on_disk",
+    "catalog",
+    "category",
+];
+
+/// Path segments keep what RFC 3986 calls unreserved.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Writes all fields that come from the catalog.
+pub(super) fn write<M: SerializeMap>(map: &mut M, entry: &Entry) -> Result<(), M::Error> {
+    let document = &entry.document;
+    map.serialize_entry("file", entry.file())?;
+    map.serialize_entry("dest", entry.dest())?;
+    map.serialize_entry("url", &download_url(document))?;
+    map.serialize_entry("civitai_version_id", &version_id(document))?;
+    map.serialize_entry("base_model", document.base_model())?;
+    let mut written = 0;
+    for (field, absent) in PLAIN {
+        written += usize::from(write_plain(map, document, field, absent)?);
+    }
+    let known = written + COMPUTED.iter().filter(|field| document.0.contains_key(**field)).count();
+    if known < document.0.len() { write_others(map, document) } else { Ok(()) }
+}
+
+/// Whether the document had the field.
+fn write_plain<M: SerializeMap>(
+    map: &mut M,
+    document: &EntryDocument,
+    field: &'static str,
+    absent: Absent,
+) -> Result<bool, M::Error> {
+    let found = document.0.get(field);
+    match (found.filter(|value| !value.is_null()), absent) {
+        (Some(value), _) => map.serialize_entry(field, value)?,
+        (None, Absent::Text) => map.serialize_entry(field, "")?,
+        (None, Absent::Null) => map.serialize_entry(field, &())?,
+        (None, Absent::Zero) => map.serialize_entry(field, &0)?,
+        (None, Absent::List) => map.serialize_entry(field, &[(); 0])?,
+    }
+    Ok(found.is_some())
+}
+
+/// Fields that this program does not know, kept as they are.
+fn write_others<M: SerializeMap>(map: &mut M, document: &EntryDocument) -> Result<(), M::Error> {
+    let is_known = |field: &str| PLAIN.iter().any(|(known, _)| *known == field) || COMPUTED.contains(&field);
+    for (field, value) in document.0.iter().filter(|(field, _)| !is_known(field)) {
+        map.serialize_entry(field, value)?;
+    }
+    Ok(())
+}
+
+/// The version id as text (decision 4); null when there is none.
+fn version_id(document: &EntryDocument) -> Option<String> {
+    match document.0.get("civitai_version_id")? {
+        Value::String(text) if !text.trim().is_empty() => Some(text.trim().to_owned()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+/// Where a browser would get the file; empty when the entry has no origin.
+fn download_url(document: &EntryDocument) -> String {
+    match document.origin() {
+        None => String::new(),
+        Some(Origin::Civitai { version_id, .. }) => {
+            format!("https://civitai.com/api/download/models/{version_id}")
+        }
+        Some(Origin::HuggingFace { repo, file, revision }) => {
+            let revision = encoded(revision.as_deref().unwrap_or("main"));
+            format!("https://huggingface.co/{}/resolve/{revision}/{}", encoded(&repo), encoded(&file))
+        }
+        Some(Origin::Url(url)) => url,
+    }
+}
+
+/// The path with each segment encoded.
+fn encoded(path: &str) -> String {
+    let segments = path.split('/').map(|segment| utf8_percent_encode(segment, SEGMENT).to_string());
+    segments.collect::<Vec<_>>().join("/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(document: Value) -> String {
+        match document {
+            Value::Object(fields) => download_url(&EntryDocument(fields)),
+            other => panic!("{other} is not an entry"),
+        }
+    }
+
+    #[test]
+    fn the_address_follows_the_origin() {
+        let cases = [
+            (serde_json::json!({}), ""),
+            (serde_json::json!({"url": "https://a.example/x"}), "https://a.example/x"),
+            (
+                serde_json::json!({"civitai_version_id": "9208"}),
+                "https://civitai.com/api/download/models/9208",
+            ),
+            (
+                serde_json::json!({"hf_repo": "o/r", "hf_file": "a b/c,d.safetensors"}),
+                "https://huggingface.co/o/r/resolve/main/a%20b/c%2Cd.safetensors",
+            ),
+        ];
+        for (document, expected) in cases {
+            assert_eq!(url(document), expected);
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! The shapes of the wire. They convert from domain types, which never serialise themselves.
+
+mod bin;
+mod download;
+mod entry;
+mod fields;
+mod listing;
+mod page;
+mod scan;
+mod settings;
+mod verification;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::Serialize;
+
+pub(super) use bin::{BinItemView, DeletedView, PurgedView, RestoredView};
+pub(super) use download::{BatchView, ChangedView, DownloadView, EnqueuedView};
+pub(super) use entry::{AddedView, PlacedEntryView};
+pub(super) use listing::{ImportView, ListingView};
+pub(super) use page::PageView;
+pub(super) use scan::{AdoptView, ScanView, UnlistedView};
+pub(super) use settings::{DoctorView, SettingsView};
+pub(super) use verification::VerificationView;
+
+/// What was done to one file.
+#[derive(Debug, Serialize)]
+pub(super) struct StatusView {
+    pub(super) status: &'static str,
+    pub(super) file: String,
+}
+
+/// RFC 3339, UTC, milliseconds.
+fn time(moment: DateTime<Utc>) -> String {
+    moment.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+/// Per cent with one decimal; `None` while the whole is unknown.
+fn percent(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| (part.min(whole) as f64 / whole as f64 * 1000.0).round() / 10.0)
+}

@@ -1,0 +1,22 @@
+//! Lists that no contract defines (decision 24).
+
+use lorakeep_registry::Page;
+use serde::Serialize;
+
+/// One page.
+#[derive(Debug, Serialize)]
+pub(in crate::studio) struct PageView<T> {
+    items: Vec<T>,
+    next_cursor: Option<String>,
+    total: u64,
+}
+
+impl<T> PageView<T> {
+    pub(in crate::studio) fn new<D>(page: Page<D>, view: impl FnMut(D) -> T) -> Self {
+        Self {
+            items: page.items.into_iter().map(view).collect(),
+            next_cursor: page.next_cursor,
+            total: page.total,
+        }
+    }
+}
