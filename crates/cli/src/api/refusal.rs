@@ -1,0 +1,90 @@
+//! What the server says when it refuses, as a failure for people.
+
+use http::StatusCode;
+use serde::Deserialize;
+
+use super::Answer;
+use crate::connection::Connection;
+use crate::failure::Failure;
+
+/// The envelope of errors.
+#[derive(Debug, Deserialize)]
+struct Refusal {
+    detail: Detail,
+    #[serde(default)]
+    code: Option<String>,
+    #[serde(default)]
+    suggestion: Option<String>,
+}
+
+/// One text, or what is wrong with each field of a body.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Detail {
+    Text(String),
+    Fields(Vec<FieldFault>),
+}
+
+#[derive(Debug, Deserialize)]
+struct FieldFault {
+    #[serde(default)]
+    loc: Vec<serde_json::Value>,
+    msg: String,
+}
+
+/// Turns an answer that is no success into what the user is told.
+pub(super) fn read(answer: &Answer, connection: &Connection) -> Failure {
+    if answer.status == StatusCode::UNAUTHORIZED {
+        return Failure::new("the server does not accept the key").hint(connection.unauthorized_hint());
+    }
+    let Ok(refusal) = serde_json::from_slice::<Refusal>(&answer.body) else {
+        return Failure::new(format!("the server answered {}", answer.status))
+            .hint("is it a lorakeep server, and of the same version?");
+    };
+    let code = refusal.code.unwrap_or_default();
+    let failure = Failure::new(text(&refusal.detail));
+    if let Some(suggestion) = refusal.suggestion {
+        return failure.hint(format!("try `{suggestion}`"));
+    }
+    match hint(&code, answer) {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+fn text(detail: &Detail) -> String {
+    match detail {
+        Detail::Text(text) => text.clone(),
+        Detail::Fields(faults) => faults.iter().map(FieldFault::text).collect::<Vec<_>>().join("; "),
+    }
+}
+
+impl FieldFault {
+    fn text(&self) -> String {
+        match self.loc.last().and_then(serde_json::Value::as_str) {
+            Some(field) => format!("`{field}`: {}", self.msg),
+            None => self.msg.clone(),
+        }
+    }
+}
+
+/// What the command line adds to texts that were written for every surface.
+fn hint(code: &str, answer: &Answer) -> Option<String> {
+    match (code, answer.status) {
+        ("file_present", _) => {
+            Some("move the file to the bin as well: `lorakeep rm FILE --catalog`".to_owned())
+        }
+        ("verification_running", _) => {
+            Some("wait for it to end; `lorakeep verify --status` shows it".to_owned())
+        }
+        ("internal", _) | (_, StatusCode::INTERNAL_SERVER_ERROR) => {
+            let id = answer.headers.get("x-request-id")?.to_str().ok()?;
+            Some(format!("the server's log tells more under request id {id}"))
+        }
+        (_, StatusCode::TOO_MANY_REQUESTS) => {
+            let seconds = answer.headers.get(http::header::RETRY_AFTER)?.to_str().ok()?;
+            Some(format!("try again in {seconds} s"))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,164 @@
+//! Watches jobs until all of them have ended, or until the user has seen enough.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::FetchReport;
+use crate::api::{Api, Download, Reply};
+use crate::commands::Ended;
+use crate::failure::Result;
+use crate::output::Output;
+use crate::progress::Progress;
+use crate::signals::{Asked, Signals};
+use crate::units::{bytes, counted, duration, speed};
+
+/// How often the jobs are looked at: often enough for a bar to move, seldom enough to cost nothing.
+const STEP: Duration = Duration::from_millis(200);
+/// States in which a job is not over.
+const LIVE: [&str; 5] = ["downloading", "retrying", "verifying", "queued", "paused"];
+
+/// How the watching ended.
+enum Seen {
+    AllEnded,
+    Stopped(Asked),
+}
+
+/// Shows progress until every job has ended, then what came of them.
+pub(super) async fn until_ended(ids: &[String], api: &Api, output: &Output) -> Result<FetchReport> {
+    let started = Instant::now();
+    let mut signals = Signals::listen()?;
+    if api.settings().await.is_ok_and(|settings| settings.data.downloads_paused) {
+        output.warn("the queue is paused; `lorakeep settings paused false` lets it run");
+    }
+    let mut jobs = load(ids, api).await?;
+    let first_bytes: u64 = jobs.iter().map(|job| job.data.bytes_downloaded).sum();
+    let mut progress = Progress::new(output);
+    let seen = watch(&mut jobs, api, &mut progress, &mut signals).await;
+    progress.finish();
+    match seen? {
+        Seen::AllEnded => {
+            let received =
+                jobs.iter().map(|job| job.data.bytes_downloaded).sum::<u64>().saturating_sub(first_bytes);
+            Ok(summary(jobs, received, started.elapsed(), output))
+        }
+        Seen::Stopped(asked) => stopped(&mut jobs, asked, api, output).await,
+    }
+}
+
+async fn watch(
+    jobs: &mut [Reply<Download>],
+    api: &Api,
+    progress: &mut Progress<'_>,
+    signals: &mut Signals,
+) -> Result<Seen> {
+    loop {
+        progress.show(jobs.iter().map(|job| &job.data));
+        if jobs.iter().all(|job| job.data.is_ended()) {
+            return Ok(Seen::AllEnded);
+        }
+        tokio::select! {
+            asked = signals.next() => return Ok(Seen::Stopped(asked)),
+            () = tokio::time::sleep(STEP) => {}
+        }
+        refresh(jobs, api).await?;
+    }
+}
+
+async fn load(ids: &[String], api: &Api) -> Result<Vec<Reply<Download>>> {
+    let mut jobs = Vec::with_capacity(ids.len());
+    for id in ids {
+        jobs.push(api.download(id).await?);
+    }
+    Ok(jobs)
+}
+
+/// One list has everything that is not over; a job that has left it is asked for by itself, once.
+async fn refresh(jobs: &mut [Reply<Download>], api: &Api) -> Result<()> {
+    let live = api.downloads(&LIVE).await?;
+    let mut live: HashMap<String, Reply<Download>> =
+        live.into_iter().map(|job| (job.data.id.clone(), job)).collect();
+    for job in jobs.iter_mut().filter(|job| !job.data.is_ended()) {
+        *job = match live.remove(&job.data.id) {
+            Some(now) => now,
+            None => api.download(&job.data.id).await?,
+        };
+    }
+    Ok(())
+}
+
+/// What came of every job; those that failed come last, with what to do about them.
+fn summary(jobs: Vec<Reply<Download>>, received: u64, elapsed: Duration, output: &Output) -> FetchReport {
+    let (done, failed): (Vec<_>, Vec<_>) =
+        jobs.iter().map(|job| &job.data).partition(|job| job.state == "done");
+    if !done.is_empty() {
+        let size: u64 = done.iter().map(|job| job.bytes_total).sum();
+        let rate = received as f64 / elapsed.as_secs_f64().max(0.001);
+        output.say(&format!(
+            "{} here, {} in {} ({})",
+            counted(done.len() as u64, "file"),
+            bytes(size),
+            duration(elapsed),
+            speed(rate)
+        ));
+    }
+    for job in &failed {
+        tell_failed(job, output);
+    }
+    let ended = Ended::failed_if(!failed.is_empty());
+    FetchReport { ended, downloads: jobs.into_iter().map(|job| job.json).collect(), skipped: Vec::new() }
+}
+
+fn tell_failed(job: &Download, output: &Output) {
+    let path = job.path();
+    match job.state.as_str() {
+        "cancelled" => output.error(&format!("`{path}` was cancelled")),
+        "quarantined" => {
+            let reason = job.error.as_deref().unwrap_or("its content may not be loaded");
+            output.error(&format!("`{path}` is in quarantine: {reason}"));
+        }
+        _ => {
+            output.error(&format!("`{path}`: {}", job.error.as_deref().unwrap_or("the download failed")));
+            output.hint(&format!("`lorakeep download {path}` tries again; what has arrived is kept"));
+        }
+    }
+}
+
+/// Ctrl-C and SIGTERM: a server goes on; this process cannot, so Ctrl-C pauses what it was asked for. SIGTERM leaves it in
+/// the queue, for the next start.
+async fn stopped(
+    jobs: &mut [Reply<Download>],
+    asked: Asked,
+    api: &Api,
+    output: &Output,
+) -> Result<FetchReport> {
+    let left = jobs.iter().filter(|job| !job.data.is_ended()).count() as u64;
+    if !api.is_local() {
+        output.say(&format!("{} on in the server; `lorakeep queue` shows how they do, `lorakeep queue pause --all` stops them",
+            goes(left)));
+    } else if asked == Asked::Interrupt {
+        output.say("pausing …");
+        for job in jobs.iter_mut().filter(|job| !job.data.is_ended()) {
+            // A job that ended in this moment cannot be paused, and need not be.
+            if let Ok(paused) = api.act(&job.data.id, "pause").await {
+                *job = paused;
+            }
+        }
+        output.say(&format!(
+            "paused {}; what has arrived is kept, and the same command goes on from there",
+            counted(left, "download")
+        ));
+    } else {
+        output.say(&format!(
+            "{} stopped; the next `lorakeep serve` or `lorakeep download` goes on from there",
+            counted(left, "download")
+        ));
+    }
+    let downloads: Vec<Value> = jobs.iter().map(|job| job.json.clone()).collect();
+    Ok(FetchReport { ended: Ended::Failed, downloads, skipped: Vec::new() })
+}
+
+fn goes(count: u64) -> String {
+    if count == 1 { "1 download goes".to_owned() } else { format!("{count} downloads go") }
+}

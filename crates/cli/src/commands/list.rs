@@ -1,0 +1,192 @@
+//! `lorakeep list`: what the catalogs know, and what of it is here.
+
+use clap::{Args, ValueEnum};
+use serde_json::json;
+
+use crate::api::{Api, Entry, Reply, Stats};
+use crate::args::Catalog;
+use crate::commands::Ended;
+use crate::failure::Result;
+use crate::output::{Field, Output, Tone};
+use crate::units::{bytes, counted};
+
+/// List what the catalogs know and what of it is on disk
+///
+/// One row an entry: its name, file, folder below the models root, size, base model and status. The sums go to standard
+/// error. With --json: `{"items": […], "next_cursor": null, "total": n, "stats": {"models": …, "loras": …}}`, where an
+/// item has every field of its catalog file, then `status`, `state`, `progress`, `on_disk_bytes`, `expected_bytes`,
+/// `speed`, `error`, `verification`, `sha256_on_disk`, `catalog` and `category`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  lorakeep list
+  lorakeep list flux --status not_downloaded
+  lorakeep list --catalog loras --base-model 'Wan Video 2.2'
+  lorakeep list --status present --json | jq -r '.items[].file'")]
+pub(crate) struct ListArgs {
+    /// Only entries that have all of these words in name, file, folder, base model or tags
+    #[arg(value_name = "TEXT")]
+    text: Vec<String>,
+    /// Only that catalog
+    #[arg(long, value_enum)]
+    catalog: Option<Catalog>,
+    /// Only that category, by its id
+    #[arg(long, value_name = "ID")]
+    category: Option<String>,
+    /// Only entries that stand so
+    #[arg(long, value_enum, value_delimiter = ',')]
+    status: Vec<Status>,
+    /// Only entries whose base model has this text
+    #[arg(long, value_name = "TEXT")]
+    base_model: Option<String>,
+}
+
+/// The API's words for where an entry stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum Status {
+    /// The file is on disk
+    Present,
+    /// It is not, and nobody fetches it
+    NotDownloaded,
+    /// Its bytes are moving
+    Downloading,
+    /// It waits in the queue
+    Queued,
+    /// The last try failed
+    Error,
+}
+
+impl Status {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Present => "present",
+            Self::NotDownloaded => "not_downloaded",
+            Self::Downloading => "downloading",
+            Self::Queued => "queued",
+            Self::Error => "error",
+        }
+    }
+}
+
+pub(crate) async fn run(args: &ListArgs, api: &Api, output: &Output) -> Result<Ended> {
+    let mut entries = Vec::new();
+    let mut stats = Vec::new();
+    let mut total = 0;
+    for catalog in
+        Catalog::ALL.into_iter().filter(|catalog| args.catalog.is_none_or(|wanted| wanted == *catalog))
+    {
+        let listing = api.list(catalog).await?;
+        stats.push((catalog, listing.data.stats.clone(), listing.json["stats"].clone()));
+        let listed = listing.data.into_entries(catalog)?;
+        total += listed.len();
+        entries.extend(listed.into_iter().filter(|entry| args.wants(&entry.data)));
+    }
+    if output.is_json() {
+        let items: Vec<_> = entries.iter().map(|entry| &entry.json).collect();
+        let stats: serde_json::Map<_, _> =
+            stats.into_iter().map(|(catalog, _, json)| (catalog.as_str().to_owned(), json)).collect();
+        output.json(&json!({ "items": items, "next_cursor": null, "total": items.len(), "stats": stats }))?;
+        return Ok(Ended::Done);
+    }
+    print_table(&entries, output)?;
+    say_sums(&entries, total, stats.first().map(|(_, stats, _)| stats), output);
+    Ok(Ended::Done)
+}
+
+impl ListArgs {
+    fn wants(&self, entry: &Entry) -> bool {
+        let contains = |text: &str, part: &str| text.to_lowercase().contains(&part.to_lowercase());
+        let status =
+            self.status.is_empty() || self.status.iter().any(|status| status.as_str() == entry.status);
+        let category = self.category.as_ref().is_none_or(|category| *category == entry.category);
+        let base_model =
+            self.base_model.as_ref().is_none_or(|base_model| contains(&entry.base_model, base_model));
+        let text = self.text.iter().all(|word| {
+            [&entry.name, &entry.file, &entry.dest, &entry.base_model]
+                .into_iter()
+                .any(|field| contains(field, word))
+                || entry.tags.iter().filter_map(|tag| tag.as_str()).any(|tag| contains(tag, word))
+        });
+        status && category && base_model && text
+    }
+}
+
+fn print_table(entries: &[Reply<Entry>], output: &Output) -> Result<()> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    let rows = entries.iter().map(|entry| row(&entry.data)).collect();
+    output.table(&["NAME", "FILE", "FOLDER", "SIZE", "BASE MODEL", "STATUS"], rows)
+}
+
+fn row(entry: &Entry) -> Vec<Field> {
+    let size = match (entry.on_disk_bytes, entry.expected_bytes) {
+        (on_disk, _) if entry.status == "present" => bytes(on_disk),
+        (_, 0) => "?".to_owned(),
+        (_, expected) => bytes(expected),
+    };
+    vec![
+        Field::text(&entry.name),
+        Field::text(&entry.file),
+        Field::text(&entry.dest),
+        Field::number(size),
+        Field::text(&entry.base_model),
+        status(entry),
+    ]
+}
+
+/// The status with the finer state where that says more, and how far it is.
+fn status(entry: &Entry) -> Field {
+    let tone = match entry.status.as_str() {
+        "present" => Tone::Good,
+        "downloading" | "queued" => Tone::Active,
+        "error" => Tone::Bad,
+        _ => Tone::Faint,
+    };
+    let word = match (entry.status.as_str(), entry.state.as_deref()) {
+        ("not_downloaded", _) => "not downloaded",
+        ("queued" | "downloading" | "error", Some(state)) => state,
+        (status, _) => status,
+    };
+    match entry.progress {
+        Some(percent) if entry.status == "downloading" => {
+            Field::toned(format!("{word} {percent:.0} %"), tone)
+        }
+        _ => Field::toned(word, tone),
+    }
+}
+
+fn say_sums(entries: &[Reply<Entry>], total: usize, stats: Option<&Stats>, output: &Output) {
+    if total == 0 {
+        output.say("the catalog is empty");
+        output.say("hint: `lorakeep import --builtin` adds well-known public models, `lorakeep add REFERENCE` one of your choice");
+        return;
+    }
+    let count = |status: &str| entries.iter().filter(|entry| entry.data.status == status).count();
+    let here: u64 = entries
+        .iter()
+        .filter(|entry| entry.data.status == "present")
+        .map(|entry| entry.data.on_disk_bytes)
+        .sum();
+    let mut parts = vec![counted(entries.len() as u64, "entry")];
+    if entries.len() < total {
+        parts[0] = format!("{} of {}", entries.len(), counted(total as u64, "entry"));
+    }
+    parts.push(format!("{} present ({})", count("present"), bytes(here)));
+    for (status, word) in [("downloading", "downloading"), ("queued", "queued"), ("error", "failed")] {
+        if count(status) > 0 {
+            parts.push(format!("{} {word}", count(status)));
+        }
+    }
+    if let Some(stats) = stats {
+        parts.push(format!("{} free", bytes(stats.free_bytes)));
+        if stats.bin_bytes > 0 {
+            parts.push(format!("{} in the bin", bytes(stats.bin_bytes)));
+        }
+        if stats.unlisted_count > 0 {
+            parts.push(format!("{} unlisted (`lorakeep scan`)", counted(stats.unlisted_count, "file")));
+        }
+    }
+    output.say(&parts.join(", "));
+}

@@ -1,0 +1,81 @@
+//! No server runs: the data folder is opened here, and the same application answers in this process.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use bytes::Bytes;
+use lorakeep_registry::clock::SystemClock;
+use lorakeep_registry::config::Config;
+use lorakeep_registry::{Error, Registry};
+use lorakeep_server::telemetry::{self, LogFormat};
+use lorakeep_server::wire::Peer;
+use tower::ServiceExt;
+
+use super::{Answer, collect};
+use crate::failure::{Failure, Result};
+use crate::output::Output;
+
+/// The data folder, opened by this process.
+pub(super) struct Local {
+    registry: Registry,
+    app: Router,
+}
+
+/// What came of opening it.
+pub(super) enum Opened {
+    Open(Box<Local>),
+    /// Another process holds it.
+    Locked(Failure),
+}
+
+impl Local {
+    /// Takes the lock of the data folder.
+    pub(super) async fn open(config: Config, output: &Output) -> Result<Opened> {
+        if output.wants_log() {
+            telemetry::init(LogFormat::from_environment());
+        }
+        let data_dir = config.data_dir.clone();
+        let registry = match Registry::open(config, Arc::new(SystemClock)).await {
+            Ok(registry) => registry,
+            Err(error) if error.code() == "data_dir_locked" => {
+                return Ok(Opened::Locked(
+                    Failure::new(error.to_string())
+                        .hint("wait for the other lorakeep command to end, or stop it; a running `lorakeep serve` would answer"),
+                ));
+            }
+            Err(error) => return Err(cannot_open(&error, &data_dir)),
+        };
+        let app = lorakeep_server::app(registry.clone());
+        Ok(Opened::Open(Box::new(Self { registry, app })))
+    }
+
+    pub(super) fn start(&self) {
+        self.registry.start();
+    }
+
+    pub(super) async fn send(&self, request: http::Request<Bytes>) -> Result<Answer> {
+        let mut request = request.map(Body::from);
+        request.extensions_mut().insert(Peer::Trusted);
+        let Ok(response) = self.app.clone().oneshot(request).await;
+        collect(response, "the application").await
+    }
+
+    pub(super) async fn close(self) {
+        self.registry.close().await;
+    }
+}
+
+/// Says which folder it was when the data folder cannot be opened.
+pub(crate) fn cannot_open(error: &Error, data_dir: &std::path::Path) -> Failure {
+    let failure = match error {
+        Error::Internal { .. } => {
+            Failure::new(format!("cannot open the data folder `{}`: {error}", data_dir.display()))
+        }
+        _ => Failure::new(error.to_string()),
+    };
+    match std::error::Error::source(error) {
+        Some(source) => failure.caused_by(source),
+        None => failure,
+    }
+}

@@ -1,0 +1,141 @@
+//! One client, three ways to a server: another machine over HTTP, the server that runs on this data folder through its
+//! socket, or, when none runs, the same application in this process. Commands cannot tell them apart.
+
+mod local;
+mod remote;
+mod socket;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Limited};
+use lorakeep_registry::config::Config;
+
+pub(crate) use local::cannot_open;
+
+use crate::args::GlobalArgs;
+use crate::commands::config::load;
+use crate::failure::{Failure, Result};
+use crate::output::Output;
+
+/// No answer of the API is near this; what is longer comes from something else.
+const MAX_ANSWER_BYTES: usize = 512 << 20;
+/// A command that ends, or a server that starts, holds the lock before or after it answers on the socket.
+const HANDOVER: std::time::Duration = std::time::Duration::from_secs(3);
+const HANDOVER_STEP: std::time::Duration = std::time::Duration::from_millis(50);
+
+/// A way to a server.
+pub(crate) struct Connection {
+    transport: Transport,
+}
+
+enum Transport {
+    Remote(remote::Remote),
+    Socket(socket::Socket),
+    Local(Box<local::Local>),
+}
+
+/// An answer, whole.
+pub(crate) struct Answer {
+    pub(crate) status: http::StatusCode,
+    pub(crate) headers: http::HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Connection {
+    /// Finds the server to talk to, in the order of the help text.
+    pub(crate) async fn open(global: &GlobalArgs, output: &Output) -> Result<Self> {
+        if let Some(server) = global.connection.server.as_deref().filter(|server| !server.is_empty()) {
+            let key = global.connection.key.as_deref().filter(|key| !key.is_empty());
+            let remote = remote::Remote::new(server, key)?;
+            output.detail(&format!("talking to `{}`", remote.base()));
+            return Ok(Self { transport: Transport::Remote(remote) });
+        }
+        let config = load(&global.configuration)?;
+        let transport = find_on_this_machine(config, output).await?;
+        Ok(Self { transport })
+    }
+
+    /// Whether the work is done by this process, and ends with it.
+    pub(crate) fn is_local(&self) -> bool {
+        matches!(self.transport, Transport::Local(_))
+    }
+
+    /// Starts the background work (downloads) when it is this process that has to do it.
+    pub(crate) fn start_work(&self) {
+        if let Transport::Local(local) = &self.transport {
+            local.start();
+        }
+    }
+
+    /// Sends one request. `request` has a path and query, but neither scheme nor host.
+    pub(crate) async fn send(&self, request: http::Request<Bytes>) -> Result<Answer> {
+        match &self.transport {
+            Transport::Remote(remote) => remote.send(request).await,
+            Transport::Socket(socket) => socket.send(request).await,
+            Transport::Local(local) => local.send(request).await,
+        }
+    }
+
+    /// Ends what this process opened; running transfers are parked, nothing of them is lost.
+    pub(crate) async fn close(self) {
+        if let Transport::Local(local) = self.transport {
+            local.close().await;
+        }
+    }
+
+    /// What to do when the server refuses to let us in.
+    pub(crate) fn unauthorized_hint(&self) -> String {
+        match &self.transport {
+            Transport::Remote(remote) if !remote.has_key() => {
+                "pass the server's admin key with --key or LORAKEEP_KEY".to_owned()
+            }
+            Transport::Remote(_) => {
+                "check --key or LORAKEEP_KEY: the key was printed at the server's first start, or is \
+                                     the API_KEY that it was started with"
+                    .to_owned()
+            }
+            Transport::Socket(_) | Transport::Local(_) => {
+                "the socket in the data folder needs no key; is something else \
+                                                           listening there?"
+                    .to_owned()
+            }
+        }
+    }
+}
+
+/// The server on the data folder, or the data folder itself. Whoever holds the lock without answering gets a moment: it
+/// is either about to leave or about to listen.
+async fn find_on_this_machine(config: Config, output: &Output) -> Result<Transport> {
+    let path = config.socket_path();
+    let deadline = tokio::time::Instant::now() + HANDOVER;
+    loop {
+        if let Some(socket) = socket::Socket::connect(&path).await? {
+            output.detail(&format!("talking to the server on `{}`", path.display()));
+            return Ok(Transport::Socket(socket));
+        }
+        match local::Local::open(config.clone(), output).await? {
+            local::Opened::Open(local) => {
+                output.detail(&format!(
+                    "no server runs on `{}`, working on it here",
+                    config.data_dir.display()
+                ));
+                return Ok(Transport::Local(local));
+            }
+            local::Opened::Locked(failure) if tokio::time::Instant::now() >= deadline => return Err(failure),
+            local::Opened::Locked(_) => tokio::time::sleep(HANDOVER_STEP).await,
+        }
+    }
+}
+
+/// Reads a whole answer, whatever it came through.
+async fn collect<B>(response: http::Response<B>, whom: &str) -> Result<Answer>
+where
+    B: http_body::Body<Data = Bytes> + Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let (parts, body) = response.into_parts();
+    let body = Limited::new(body, MAX_ANSWER_BYTES)
+        .collect()
+        .await
+        .map_err(|error| Failure::new(format!("the answer of {whom} broke off")).caused_by(error.as_ref()))?;
+    Ok(Answer { status: parts.status, headers: parts.headers, body: body.to_bytes() })
+}

@@ -1,0 +1,261 @@
+//! Progress of downloads and of hashing for people: bars on a terminal, a line a step elsewhere, nothing when quiet.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::api::Download;
+use crate::output::{Output, Tone, printable};
+use crate::units::{bytes, counted, duration, speed};
+
+/// Bars at once; the rest is counted in the last line.
+const MAX_BARS: usize = 10;
+/// Columns of a name.
+const NAME_COLUMNS: usize = 36;
+/// Elsewhere than on a terminal: a line every so many percent, but not more often than this.
+const LINE_STEP_PERCENT: u64 = 10;
+const LINE_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Where progress is shown.
+pub(crate) struct Progress<'a> {
+    output: &'a Output,
+    view: View,
+    /// What was last said of each job.
+    known: HashMap<String, Known>,
+}
+
+enum View {
+    Bars(Bars),
+    Lines,
+}
+
+struct Bars {
+    all: MultiProgress,
+    by_job: HashMap<String, ProgressBar>,
+    sum: ProgressBar,
+}
+
+struct Known {
+    state: String,
+    percent: u64,
+    said_at: Instant,
+    began: Instant,
+}
+
+impl<'a> Progress<'a> {
+    /// Chooses by what standard error is.
+    pub(crate) fn new(output: &'a Output) -> Self {
+        let view = if output.has_bars() { View::Bars(Bars::new()) } else { View::Lines };
+        Self { output, view, known: HashMap::new() }
+    }
+
+    /// Shows how the jobs stand now.
+    pub(crate) fn show<'d>(&mut self, jobs: impl Iterator<Item = &'d Download>) {
+        let jobs: Vec<&Download> = jobs.collect();
+        for job in &jobs {
+            if let Some(line) = self.news(job) {
+                match &self.view {
+                    View::Bars(bars) => bars.all.suspend(|| self.output.say(&line)),
+                    View::Lines => self.output.say(&line),
+                }
+            }
+        }
+        if let View::Bars(bars) = &mut self.view {
+            bars.show(&jobs);
+        }
+    }
+
+    /// Clears the bars.
+    pub(crate) fn finish(&mut self) {
+        if let View::Bars(bars) = &self.view {
+            // A terminal that has gone away cannot be cleared.
+            let _ = bars.all.clear();
+        }
+    }
+
+    /// What is worth a line of its own: an end always, and without bars also beginnings and steps on the way.
+    fn news(&mut self, job: &Download) -> Option<String> {
+        let now = Instant::now();
+        let percent = percent(job);
+        let is_plain = matches!(self.view, View::Lines);
+        let Some(known) = self.known.get_mut(&job.id) else {
+            let known = Known { state: job.state.clone(), percent, said_at: now, began: now };
+            self.known.insert(job.id.clone(), known);
+            return (is_plain && !job.is_ended())
+                .then(|| format!("{} {}{}", job.state, job.path(), of_size(job)));
+        };
+        if known.state != job.state {
+            known.state.clone_from(&job.state);
+            known.said_at = now;
+            return match job.state.as_str() {
+                "done" => Some(done_line(job, now - known.began, self.output)),
+                "downloading" => {
+                    known.began = now;
+                    is_plain.then(|| format!("downloading {}{}", job.path(), of_size(job)))
+                }
+                _ if job.is_ended() => None,
+                state => is_plain.then(|| format!("{state} {}", job.path())),
+            };
+        }
+        let step = percent / LINE_STEP_PERCENT > known.percent / LINE_STEP_PERCENT;
+        if !(is_plain && step && job.state == "downloading" && now - known.said_at >= LINE_INTERVAL) {
+            return None;
+        }
+        known.percent = percent;
+        known.said_at = now;
+        Some(format!("downloading {} {percent} % ({}, {})", job.path(), speed(job.speed), time_left(job)))
+    }
+}
+
+impl Bars {
+    fn new() -> Self {
+        let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10));
+        let sum = all.add(ProgressBar::new(0).with_style(style("{msg}")));
+        Self { all, by_job: HashMap::new(), sum }
+    }
+
+    /// Running jobs first, then those that wait, as many as there is room for.
+    fn show(&mut self, jobs: &[&Download]) {
+        let mut shown: Vec<&Download> = jobs.iter().copied().filter(|job| !job.is_ended()).collect();
+        shown.sort_by_key(|job| !job.is_running());
+        shown.truncate(MAX_BARS);
+        self.by_job.retain(|id, bar| {
+            let stays = shown.iter().any(|job| job.id == *id);
+            if !stays {
+                bar.finish_and_clear();
+                self.all.remove(bar);
+            }
+            stays
+        });
+        for job in shown {
+            let bar = self.by_job.entry(job.id.clone()).or_insert_with(|| {
+                let bar = ProgressBar::new(0).with_style(style("{prefix} {wide_bar:.cyan/dim} {msg}"));
+                self.all.insert_before(&self.sum, bar)
+            });
+            bar.set_prefix(name(&job.file));
+            bar.set_length(job.bytes_total.max(1));
+            bar.set_position(job.bytes_downloaded);
+            bar.set_message(numbers(job));
+        }
+        self.sum.set_message(sum_line(jobs));
+        self.sum.tick();
+    }
+}
+
+/// Progress of hashing, which has one number only.
+pub(crate) struct ByteProgress {
+    bar: Option<ProgressBar>,
+}
+
+impl ByteProgress {
+    /// A bar on a terminal, nothing elsewhere.
+    pub(crate) fn new(output: &Output, what: &'static str) -> Self {
+        let bar = output.has_bars().then(|| {
+            let bar = ProgressBar::new(0).with_style(style("{prefix} {wide_bar:.cyan/dim} {msg}"));
+            bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(10));
+            bar.set_prefix(what);
+            bar
+        });
+        Self { bar }
+    }
+
+    /// Shows how far it is.
+    pub(crate) fn show(&self, done: u64, total: u64, began: Instant) {
+        if let Some(bar) = &self.bar {
+            bar.set_length(total.max(1));
+            bar.set_position(done);
+            let rate = done as f64 / began.elapsed().as_secs_f64().max(0.001);
+            bar.set_message(format!("{:>8} of {:<8} {:>9}", bytes(done), bytes(total), speed(rate)));
+        }
+    }
+
+    /// Clears the bar.
+    pub(crate) fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("the templates here are valid").progress_chars("━╸─")
+}
+
+fn percent(job: &Download) -> u64 {
+    (job.bytes_downloaded * 100).checked_div(job.bytes_total).unwrap_or(0)
+}
+
+/// The file name in a fixed number of columns, cut in the middle so that version and extension stay.
+fn name(file: &str) -> String {
+    let file = printable(file);
+    let count = file.chars().count();
+    if count <= NAME_COLUMNS {
+        return format!("{file:<NAME_COLUMNS$}");
+    }
+    let tail = NAME_COLUMNS / 2;
+    let head: String = file.chars().take(NAME_COLUMNS - tail - 1).collect();
+    let tail: String = file.chars().skip(count - tail).collect();
+    format!("{head}…{tail}")
+}
+
+fn numbers(job: &Download) -> String {
+    let size = if job.bytes_total == 0 { "?".to_owned() } else { bytes(job.bytes_total) };
+    let end = if job.state == "downloading" {
+        format!("{:>9} {:>12}", speed(job.speed), time_left(job))
+    } else {
+        format!("{:>22}", job.state)
+    };
+    format!("{:>8} of {size:<8} {end}", bytes(job.bytes_downloaded))
+}
+
+fn of_size(job: &Download) -> String {
+    if job.bytes_total == 0 { String::new() } else { format!(" ({})", bytes(job.bytes_total)) }
+}
+
+fn time_left(job: &Download) -> String {
+    match job.eta_seconds {
+        Some(seconds) if seconds.is_finite() && (0.0..1e7).contains(&seconds) => {
+            format!("{} left", duration(Duration::from_secs(seconds.ceil() as u64)))
+        }
+        _ => "time unknown".to_owned(),
+    }
+}
+
+fn done_line(job: &Download, took: Duration, output: &Output) -> String {
+    let tick = output.toned("done", Tone::Good);
+    format!("{tick} {} ({} in {})", job.path(), bytes(job.bytes_total), duration(took))
+}
+
+/// `2 of 5 files, 3.1 GB of 20 GB, 118 MB/s, 2 min 23 s left`.
+fn sum_line(jobs: &[&Download]) -> String {
+    let ended = jobs.iter().filter(|job| job.is_ended()).count();
+    let done: u64 = jobs.iter().map(|job| job.bytes_downloaded).sum();
+    let total: u64 = jobs.iter().map(|job| job.bytes_total.max(job.bytes_downloaded)).sum();
+    let rate: f64 = jobs.iter().filter(|job| job.is_running()).map(|job| job.speed).sum();
+    let mut line = format!(
+        "{ended} of {}, {} of {}, {}",
+        counted(jobs.len() as u64, "file"),
+        bytes(done),
+        bytes(total),
+        speed(rate)
+    );
+    if rate > 0.0 && jobs.iter().all(|job| job.is_ended() || job.bytes_total > 0) {
+        let left = Duration::from_secs_f64((total - done) as f64 / rate);
+        line = format!("{line}, {} left", duration(left));
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_name_keeps_its_head_and_its_tail() {
+        let long = name("a_very_long_name_of_a_style_lora_for_wan_video_2.2_high_noise_v3.safetensors");
+        assert_eq!(long.chars().count(), NAME_COLUMNS);
+        assert!(long.starts_with("a_very_long") && long.ends_with("_v3.safetensors"), "{long}");
+        assert_eq!(name("a.pt").len(), NAME_COLUMNS);
+    }
+}
