@@ -61,7 +61,7 @@ def machine(folder):
         ["processor", f"{cpu.get('model name', platform.machine())}, {os.cpu_count()} cores, "
          f"SHA instructions: {'yes' if 'sha_ni' in flags or 'sha2' in flags else 'no'}"],
         ["memory", f"{memory:.0f} GiB"],
-        ["system", f"Linux {platform.release().split('-')[0]}, {first_line(['stat', '-f', '-c', '%T', folder])}"],
+        ["system", f"Linux {platform.release().split('-')[0]}, {file_system(folder)}"],
         ["compared with", ", ".join(filter(None, [version("nginx", "-v"), version("aria2c"), version("curl")]))],
         ["date", today()],
     ]
@@ -75,6 +75,11 @@ def proc(path):
             name, _, value = line.partition(":")
             facts.setdefault(name.strip(), value.strip())
     return facts
+
+
+def file_system(folder):
+    done = subprocess.run(["df", "--output=fstype", folder], capture_output=True, text=True, check=True)
+    return done.stdout.split()[-1]
 
 
 def version(program, flag="--version"):
