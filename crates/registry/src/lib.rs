@@ -19,6 +19,7 @@ mod library;
 mod service;
 mod store;
 mod upstream;
+mod worker;
 
 pub use error::{Error, Result};
 pub use service::*;

@@ -5,8 +5,11 @@ mod bin;
 mod catalog;
 mod doctor;
 mod downloads;
-mod jobs;
+pub(crate) mod jobs;
+pub(crate) mod live;
 mod open;
+mod parts;
+mod placement;
 mod presence;
 mod settings;
 mod verification;
@@ -35,22 +38,22 @@ pub use verification::{VerificationReport, VerifiedFile};
 /// The product, opened on one data folder. Cheap to clone; all clones are the same.
 #[derive(Clone)]
 pub struct Registry {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
 /// What all services share.
 pub(crate) struct Inner {
-    config: Config,
-    clock: Arc<dyn Clock>,
-    store: Store,
+    pub(crate) config: Config,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) store: Store,
     library: RwLock<Library>,
     /// Held by whoever changes a catalog, from reading the library to changing it after the transaction.
     catalog_turn: tokio::sync::Mutex<()>,
-    jobs: jobs::Jobs,
+    pub(crate) jobs: jobs::Jobs,
     /// Background work; `close` waits for all of it.
-    tasks: TaskTracker,
+    pub(crate) tasks: TaskTracker,
     /// Tells background work to end.
-    stopping: CancellationToken,
+    pub(crate) stopping: CancellationToken,
     _lock: DataLock,
 }
 

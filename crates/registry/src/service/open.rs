@@ -25,6 +25,7 @@ impl Registry {
     pub async fn open(config: Config, clock: Arc<dyn Clock>) -> Result<Self> {
         prepare_folder(&config.data_dir)?;
         let lock = DataLock::take(&config.data_dir)?;
+        let jobs = jobs::Jobs::new(&config)?;
         let store = open_store(&config).await?;
         let mut library = Library::default();
         for change in store.load_catalogs().await? {
@@ -37,7 +38,7 @@ impl Registry {
                 store,
                 library: RwLock::new(library),
                 catalog_turn: tokio::sync::Mutex::new(()),
-                jobs: jobs::Jobs::default(),
+                jobs,
                 tasks: TaskTracker::new(),
                 stopping: CancellationToken::new(),
                 _lock: lock,

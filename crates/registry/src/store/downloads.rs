@@ -243,6 +243,20 @@ impl Store {
         Ok(saved)
     }
 
+    /// Moves every job of one state to another; answers the changed rows.
+    pub(crate) async fn change_all_downloads(
+        &self,
+        from: DownloadState,
+        to: DownloadState,
+    ) -> Result<Vec<StoredDownload>> {
+        let sql = format!("UPDATE downloads SET state = $2 WHERE state = $1 RETURNING {COLUMNS}");
+        let rows: Vec<Row> = on_db!(&self.write, pool => {
+            let query = sqlx::query_as(AssertSqlSafe(sql)).bind(from.as_str()).bind(to.as_str());
+            query.fetch_all(pool).await
+        })?;
+        rows.into_iter().map(Row::stored).collect()
+    }
+
     /// The waiting jobs of one priority in their order: id and position.
     pub(crate) async fn waiting_positions(&self, priority: i64) -> Result<Vec<(DownloadId, i64)>> {
         const SQL: &str =

@@ -1,0 +1,109 @@
+//! Where the bytes of a job gather, and what is removed of them: `<models>/.lorakeep/parts/<id>.part` with its journal,
+//! and `<models>/.lorakeep/quarantine/<id>.quarantined`. Neither has a name that a loader picks up.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use super::Registry;
+use crate::domain::{DownloadId, DownloadState};
+use crate::error::{Error, Result};
+
+/// The part file's ending, its journal's, and that of a copy that shares another file's bytes.
+const ENDINGS: [&str; 3] = ["part", "journal", "shared"];
+
+impl Registry {
+    /// The part file of a job.
+    pub(crate) fn part_path(&self, id: DownloadId) -> PathBuf {
+        self.parts_folder().join(format!("{id}.part"))
+    }
+
+    /// Where a file is kept whose content may not be loaded.
+    pub(crate) fn quarantine_path(&self, id: DownloadId) -> PathBuf {
+        self.hidden_folder().join("quarantine").join(format!("{id}.quarantined"))
+    }
+
+    fn parts_folder(&self) -> PathBuf {
+        self.hidden_folder().join("parts")
+    }
+
+    fn hidden_folder(&self) -> PathBuf {
+        self.inner.config.models_dir.join(".lorakeep")
+    }
+
+    /// Removes what a job that is given up left behind.
+    pub(crate) async fn remove_parts_of(&self, id: DownloadId) -> Result<()> {
+        for ending in ENDINGS {
+            remove(&self.part_path(id).with_extension(ending)).await?;
+        }
+        self.remove_quarantined_of(id).await
+    }
+
+    /// Removes the quarantined file of a job that starts anew.
+    pub(crate) async fn remove_quarantined_of(&self, id: DownloadId) -> Result<()> {
+        remove(&self.quarantine_path(id)).await
+    }
+
+    /// Removes parts that no job will use again. What cannot be removed now is tried at the next start.
+    pub(crate) async fn remove_orphan_parts(&self) {
+        let Ok(mut folder) = tokio::fs::read_dir(self.parts_folder()).await else { return };
+        loop {
+            match folder.next_entry().await {
+                Ok(Some(file)) => self.remove_if_orphan(&file.path()).await,
+                Ok(None) => return,
+                Err(error) => {
+                    tracing::warn!(%error, "the folder of parts cannot be read to its end");
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn remove_if_orphan(&self, file: &Path) {
+        let Some(id) = id_of(file) else { return };
+        let is_wanted = match self.inner.jobs.get(id) {
+            Some(job) => !job.download.state.is_ended() || job.download.state == DownloadState::Error,
+            None => false,
+        };
+        if is_wanted {
+            return;
+        }
+        match remove(file).await {
+            Ok(()) => {
+                tracing::info!(download.id = %id, file = %file.display(), "removed a part that belongs to no download")
+            }
+            Err(error) => tracing::warn!(download.id = %id, %error, "an orphaned part stays"),
+        }
+    }
+}
+
+/// The job that a part or journal belongs to; other files in the folder are not ours.
+fn id_of(file: &Path) -> Option<DownloadId> {
+    let ending = file.extension()?.to_str()?;
+    ENDINGS.contains(&ending).then(|| DownloadId::from_str(file.file_stem()?.to_str()?).ok())?
+}
+
+/// Removes a file; one that is not there is fine.
+async fn remove(file: &Path) -> Result<()> {
+    match tokio::fs::remove_file(file).await {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Error::internal(format!("`{}` cannot be removed", file.display()), error))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_own_parts_and_journals_are_recognised() {
+        let id = "0197a8c0b4c77c9fa1d23c4d5e6f7a8b";
+        assert!(id_of(Path::new(&format!("/x/{id}.part"))).is_some());
+        assert!(id_of(Path::new(&format!("/x/{id}.journal"))).is_some());
+        for other in ["/x/notes.txt", "/x/a.part", &format!("/x/{id}"), &format!("/x/{id}.safetensors")] {
+            assert!(id_of(Path::new(other)).is_none(), "{other}");
+        }
+    }
+}
