@@ -1,4 +1,5 @@
 //! The transfer engine against the stand-in, over real sockets and on a real disk.
 
 mod basics;
+mod faults;
 mod support;
