@@ -456,16 +456,21 @@ fn send_failure(url: &Url, error: reqwest::Error) -> Failure {
         return forbidden(url, AddressRule::NotPublic).into();
     }
     for cause in causes() {
-        let tls = cause
-            .downcast_ref::<rustls::Error>()
-            .or_else(|| cause.downcast_ref::<std::io::Error>()?.get_ref()?.downcast_ref::<rustls::Error>());
-        if let Some(rustls::Error::InvalidCertificate(reason)) = tls {
+        if let Some(rustls::Error::InvalidCertificate(reason)) = tls_error(cause) {
             let host = host.to_owned();
             return TransferError::Certificate { host, reason: reason.to_string() }.into();
         }
     }
     let root = causes().last().map_or_else(|| error.to_string(), ToString::to_string);
     Failure::passing(format!("cannot reach `{host}`: {root}"))
+}
+
+/// The TLS error that `error` is or wraps; `io::Error` hides what it wraps from the chain of causes.
+fn tls_error<'a>(mut error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+    while let Some(wrapped) = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        error = wrapped;
+    }
+    error.downcast_ref()
 }
 
 /// The first 4 KiB of a body if it is text, read with little patience.
