@@ -102,6 +102,11 @@ impl Api {
         self.connection.start_work();
     }
 
+    /// Lets other commands on this machine in while this process holds the data folder for long.
+    pub(crate) fn share(&self) {
+        self.connection.share();
+    }
+
     /// Ends what this process opened.
     pub(crate) async fn close(self) {
         self.connection.close().await;

@@ -17,7 +17,7 @@ Examples:
   lorakeep bin
   lorakeep bin restore style.safetensors
   lorakeep bin purge --older-than 2
-  lorakeep bin purge --all --yes")]
+  lorakeep bin purge --yes")]
 pub(crate) struct BinArgs {
     /// `list` when absent
     #[command(subcommand)]
@@ -34,14 +34,11 @@ enum Action {
         #[arg(required = true, value_name = "FILE|ID")]
         items: Vec<String>,
     },
-    /// Free space for good
+    /// Free space for good: of everything, unless told otherwise
     Purge {
-        /// File names (the newest of that name), folder/name, or ids of the list
-        #[arg(value_name = "FILE|ID", required_unless_present_any = ["all", "older_than"])]
+        /// File names (the newest of that name), folder/name, or ids of the list; everything when absent
+        #[arg(value_name = "FILE|ID")]
         items: Vec<String>,
-        /// Everything
-        #[arg(long, conflicts_with_all = ["items", "older_than"])]
-        all: bool,
         /// What was deleted at least that many days ago
         #[arg(long, value_name = "DAYS", conflicts_with = "items")]
         older_than: Option<u32>,
@@ -55,7 +52,7 @@ pub(crate) async fn run(args: BinArgs, api: &Api, output: &Output) -> Result<End
     match args.action.unwrap_or(Action::List) {
         Action::List => list(api, output).await,
         Action::Restore { items } => restore(&items, api, output).await,
-        Action::Purge { items, all: _, older_than, yes } => {
+        Action::Purge { items, older_than, yes } => {
             if items.is_empty() {
                 purge_by_age(older_than.unwrap_or(0), yes, api, output).await
             } else {

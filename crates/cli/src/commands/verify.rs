@@ -41,6 +41,7 @@ pub(crate) async fn run(args: &VerifyArgs, api: &Api, output: &Output) -> Result
     }
     names::resolve(&args.files, api).await?;
     let began = Instant::now();
+    api.share();
     let started = api.start_verification(&args.files).await?;
     let (report, was_stopped) = watch(started, began, api, output).await?;
     if was_stopped {

@@ -66,6 +66,13 @@ impl Connection {
         }
     }
 
+    /// Lets other commands on this machine in while this process holds the data folder for long.
+    pub(crate) fn share(&self) {
+        if let Transport::Local(local) = &self.transport {
+            local.share();
+        }
+    }
+
     /// Sends one request. `request` has a path and query, but neither scheme nor host.
     pub(crate) async fn send(&self, request: http::Request<Bytes>) -> Result<Answer> {
         match &self.transport {

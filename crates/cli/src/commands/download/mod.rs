@@ -102,6 +102,7 @@ pub(crate) async fn fetch(
         return leave(asked, api, output).await;
     }
     api.start_work();
+    api.share();
     let mut report = watch::until_ended(&asked.ids, api, output).await?;
     report.skipped = asked.skipped;
     if asked.failed {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::FetchReport;
 use crate::api::{Api, Download, Reply};
 use crate::commands::Ended;
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::output::Output;
 use crate::progress::Progress;
 use crate::signals::{Asked, Signals};
@@ -43,7 +43,10 @@ pub(super) async fn until_ended(ids: &[String], api: &Api, output: &Output) -> R
                 jobs.iter().map(|job| job.data.bytes_downloaded).sum::<u64>().saturating_sub(first_bytes);
             Ok(summary(jobs, received, started.elapsed(), output))
         }
-        Seen::Stopped(asked) => stopped(&mut jobs, asked, api, output).await,
+        Seen::Stopped(asked) => tokio::select! {
+            report = stopped(&mut jobs, asked, api, output) => Ok(report),
+            _ = signals.next() => Err(Failure::new("left without waiting for the downloads to stop")),
+        },
     }
 }
 
@@ -127,16 +130,13 @@ fn tell_failed(job: &Download, output: &Output) {
 
 /// Ctrl-C and SIGTERM: a server goes on; this process cannot, so Ctrl-C pauses what it was asked for. SIGTERM leaves it in
 /// the queue, for the next start.
-async fn stopped(
-    jobs: &mut [Reply<Download>],
-    asked: Asked,
-    api: &Api,
-    output: &Output,
-) -> Result<FetchReport> {
+async fn stopped(jobs: &mut [Reply<Download>], asked: Asked, api: &Api, output: &Output) -> FetchReport {
     let left = jobs.iter().filter(|job| !job.data.is_ended()).count() as u64;
     if !api.is_local() {
-        output.say(&format!("{} on in the server; `lorakeep queue` shows how they do, `lorakeep queue pause --all` stops them",
-            goes(left)));
+        output.say(&format!(
+            "{} on in the server; `lorakeep queue` shows how, `lorakeep queue pause --all` stops them",
+            goes(left)
+        ));
     } else if asked == Asked::Interrupt {
         output.say("pausing …");
         for job in jobs.iter_mut().filter(|job| !job.data.is_ended()) {
@@ -156,7 +156,7 @@ async fn stopped(
         ));
     }
     let downloads: Vec<Value> = jobs.iter().map(|job| job.json.clone()).collect();
-    Ok(FetchReport { ended: Ended::Failed, downloads, skipped: Vec::new() })
+    FetchReport { ended: Ended::Failed, downloads, skipped: Vec::new() }
 }
 
 fn goes(count: u64) -> String {
