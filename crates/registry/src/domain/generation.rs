@@ -115,6 +115,15 @@ pub fn workflow_type(data: &Value) -> &'static str {
     }
 }
 
+/// `txt2img` or `img2img` as far as the metadata tell, for records that do not say it themselves.
+pub fn inferred_process(meta: &Value) -> Option<&'static str> {
+    let has = |field: &str| meta.get(field).is_some_and(|value| !value.is_null());
+    if has("Denoising strength") && !has("Hires upscale") && !has("Hires upscaler") {
+        return Some("img2img");
+    }
+    (has("prompt") && has("steps")).then_some("txt2img")
+}
+
 impl Dependency {
     fn from_tag(tag: LoraTag) -> Self {
         Self { name: tag.name, weight: tag.weight, kind: None, hash: None, source: DependencySource::Prompt }
@@ -147,19 +156,26 @@ fn tag_parts(inside: &str) -> Option<(String, Option<f64>)> {
     Some((name.to_owned(), weight.filter(|weight| weight.is_finite())))
 }
 
-/// Embeddings of a negative prompt: bare tokens between commas and line ends that look like a file's name, not a word.
+/// Embeddings of a negative prompt: a line that is one bare token, and parts of comma lists that look like a file's name.
 fn embeddings(negative: &str) -> impl Iterator<Item = Dependency> {
-    negative.split(['\n', ',']).filter_map(|part| {
-        let (token, weight) = weighted_token(part.trim());
-        let token = token.strip_prefix("embedding:").unwrap_or(token);
-        is_embedding_name(token).then(|| Dependency {
-            name: token.to_owned(),
+    negative
+        .lines()
+        .flat_map(|line| {
+            let whole = Some(line.trim()).filter(|line| is_bare_token(line)).map(|line| (line, None));
+            let parts = line.split(',').map(|part| weighted_token(part.trim()));
+            let parts =
+                parts.map(|(token, weight)| (token.strip_prefix("embedding:").unwrap_or(token), weight));
+            let named = parts.filter(|(token, _)| is_embedding_name(token));
+            // A bare line has one part, which is the line itself.
+            whole.into_iter().chain(named.take(if whole.is_some() { 0 } else { usize::MAX }))
+        })
+        .map(|(name, weight)| Dependency {
+            name: name.to_owned(),
             weight,
             kind: Some("embedding".into()),
             hash: None,
             source: DependencySource::NegativePrompt,
         })
-    })
 }
 
 /// `(name:1.2)` as name and weight; a bare token as itself.
@@ -173,10 +189,14 @@ fn weighted_token(part: &str) -> (&str, Option<f64>) {
     }
 }
 
+/// Letters, digits, `-` and `_`, and nothing else.
+fn is_bare_token(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
+}
+
 /// A token of letters, digits, `-` and `_` that no dictionary has: with a digit, an inner capital, a `-` or a `_`.
 fn is_embedding_name(token: &str) -> bool {
-    let is_token =
-        token.len() >= 4 && token.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
+    let is_token = token.len() >= 4 && is_bare_token(token);
     let looks_made = token.chars().any(|c| c.is_ascii_digit() || c == '_')
         || token.chars().skip(1).any(|c| c.is_ascii_uppercase())
             && token.chars().any(|c| c.is_ascii_lowercase());
@@ -261,9 +281,16 @@ mod tests {
 
     #[test]
     fn embeddings_are_found_in_lines_and_in_comma_lists() {
-        let meta = json!({"negativePrompt": "worst quality, EasyNegative, (bad-hands-5:1.2)\nveryBadImageNegative_v1.3\ntext"});
+        let meta = json!({"negativePrompt": "worst quality, EasyNegative, (bad-hands-5:1.2)\nveryBadImageNegative_v1.3\ntext, no"});
         let names: Vec<String> = dependencies(&meta, &[]).into_iter().map(|found| found.name).collect();
         assert_eq!(names, ["EasyNegative", "bad-hands-5"]);
+    }
+
+    #[test]
+    fn a_line_that_is_one_bare_token_is_an_embedding() {
+        let meta = json!({"negativePrompt": "blurry, text\n  handfix \nEasyNegative\ntwo words\n"});
+        let names: Vec<String> = dependencies(&meta, &[]).into_iter().map(|found| found.name).collect();
+        assert_eq!(names, ["handfix", "EasyNegative"]);
     }
 
     #[test]
@@ -290,6 +317,15 @@ mod tests {
             workflow_type(&json!({"type": "video", "resources": [{"baseModel": "Wan Video 14B i2v 480p"}]})),
             "i2v"
         );
+    }
+
+    #[test]
+    fn a_process_is_inferred_from_denoising_and_steps() {
+        assert_eq!(inferred_process(&json!({"prompt": "a", "steps": 20})), Some("txt2img"));
+        let hires = json!({"prompt": "a", "steps": 20, "Denoising strength": 0.4, "Hires upscale": 2});
+        assert_eq!(inferred_process(&hires), Some("txt2img"));
+        assert_eq!(inferred_process(&json!({"steps": 20, "Denoising strength": 0.4})), Some("img2img"));
+        assert_eq!(inferred_process(&json!(null)), None);
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod download;
 mod entry;
 mod generation;
 mod ids;
+mod model_home;
 mod names;
 mod pairing;
 mod presence;
@@ -22,8 +23,11 @@ pub use catalog::{CatalogName, Category};
 pub use display_name::{added_name, cleaned_name};
 pub use download::{Download, DownloadState, Progress, StatusWord, Trigger};
 pub use entry::{Entry, EntryDocument, Origin, PairRole};
-pub use generation::{Dependency, DependencySource, clean_prompt, dependencies, workflow_type};
+pub use generation::{
+    Dependency, DependencySource, clean_prompt, dependencies, inferred_process, workflow_type,
+};
 pub use ids::{BinItemId, DownloadId, EntryId};
+pub use model_home::{ModelHome, StyleCategory};
 pub use names::{ModelFolder, ModelPath, SafeName};
 pub use pairing::{LoraPair, Match, PairFile, compatible_pairs};
 pub use presence::{FileFact, FileStamp, Verification};
