@@ -1,6 +1,6 @@
 //! The surfaces of the product: words, status codes, callers and pages. No rule of the domain lives here.
 //!
-//! - [`serve`] and [`app`]: the way in
+//! - [`serve`] and [`app()`]: the way in
 //! - [`wire`]: HTTP/1.1 with time-outs and caps
 //! - `requests`: what every request passes: id, log line, metrics, panics, security headers
 //! - `auth`: who asks; `problem`: what an error means in HTTP, for every surface

@@ -10,17 +10,18 @@ use crate::failure::{Failure, Result};
 use crate::output::Output;
 
 /// Add entries from CivitAI, from Hugging Face or from an address
-///
-/// Looks the reference up, fills in name, folder, size, hash and base model, and adds an entry. Downloads nothing unless
-/// --download is given. A reference is one of:
-///   https://civitai.com/models/4384?modelVersionId=128713    a page of CivitAI
-///   civitai:128713, urn:air:…                                a version id, an AIR
-///   https://huggingface.co/owner/repo/blob/main/file         a file's page
-///   hf:owner/repo/file, owner/repo@revision:file             the same, short
-///   https://…/file.safetensors                               any other address of a file
 #[derive(Debug, Args)]
 #[command(
-    verbatim_doc_comment,
+    long_about = "\
+Add entries from CivitAI, from Hugging Face or from an address
+
+Looks the reference up, fills in name, folder, size, hash and base model, and adds an entry.
+Downloads nothing unless --download is given. A reference is one of:
+  https://civitai.com/models/4384?modelVersionId=128713    a page of CivitAI
+  civitai:128713, urn:air:…                                a version id, an AIR
+  https://huggingface.co/owner/repo/blob/main/file         a file's page
+  hf:owner/repo/file, owner/repo@revision:file             the same, short
+  https://…/file.safetensors                               any other address of a file",
     after_help = "\
 Examples:
   lorakeep add 'https://civitai.com/models/4384?modelVersionId=128713'

@@ -1,6 +1,6 @@
 //! CivitAI and Hugging Face: what they know of a file, where its bytes are, and what to do when they say no.
 //!
-//! - [`reference`]: what people write becomes ids
+//! - [`mod@reference`]: what people write becomes ids
 //! - [`http`]: the one API client; `pace` and `lenient` serve it
 //! - [`civitai`], [`huggingface`]: one client each, with its table of refusals
 //! - [`source`]: from an entry's origin to an address with size and hash
