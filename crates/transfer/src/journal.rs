@@ -297,7 +297,6 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
         fn what_is_noted_is_read_back(notes in prop::collection::vec((any::<bool>(), 0_u64..900, 1_u64..100), 0..40)) {
             let fixture = Fixture::new(1000);

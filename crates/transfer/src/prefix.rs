@@ -171,7 +171,6 @@ mod tests {
     use crate::ranges::RangeSet;
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
         fn the_hash_is_right_in_whatever_order_blocks_arrive(
             content in prop::collection::vec(any::<u8>(), 1..4000),

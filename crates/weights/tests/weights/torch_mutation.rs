@@ -107,8 +107,6 @@ fn opcode() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
-
     #[test]
     fn changed_zips_get_a_verdict(
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8)
