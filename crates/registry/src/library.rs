@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use crate::domain::{CatalogName, Category, Entry, EntryId, FileFact, ModelPath};
+use crate::domain::catalog_file;
+use crate::domain::{CatalogName, Category, Entry, EntryDocument, EntryId, FileFact, ModelPath};
 
 /// Everything, behind one lock.
 #[derive(Debug, Default)]
@@ -21,12 +22,14 @@ pub(crate) struct Library {
     by_file: HashMap<ByFile, Vec<Arc<Entry>>>,
     by_path: HashMap<ByPath, Vec<Arc<Entry>>>,
     by_version: HashMap<u64, Vec<Arc<Entry>>>,
+    /// Counts up whenever anything here changes that a listing shows; starts anew at each start.
+    revision: u64,
     /// Every regular file below the models root.
-    pub(crate) files: HashMap<ModelPath, FileFact>,
+    files: HashMap<ModelPath, FileFact>,
     /// Bytes held by the bin.
-    pub(crate) bin_bytes: u64,
+    bin_bytes: u64,
     /// Free bytes on the file system of the models root.
-    pub(crate) free_bytes: u64,
+    free_bytes: u64,
 }
 
 /// One catalog in file order.
@@ -62,6 +65,8 @@ pub(crate) struct CategoryState {
     pub(crate) position: i64,
     /// Its entries.
     pub(crate) entries: Vec<Arc<Entry>>,
+    /// The place after its last entry.
+    pub(crate) next_position: i64,
 }
 
 /// An entry with its place.
@@ -130,6 +135,16 @@ impl CatalogState {
         self.categories.iter().flat_map(|category| &category.entries)
     }
 
+    /// The bytes of the file that this catalog has on disk.
+    pub(crate) fn to_file(&self) -> Vec<u8> {
+        let all: Vec<(&Category, Vec<&EntryDocument>)> = self
+            .categories
+            .iter()
+            .map(|own| (&own.category, own.entries.iter().map(|entry| &entry.document).collect()))
+            .collect();
+        catalog_file::write(&self.head.document, self.head.version, &self.head.date, &all)
+    }
+
     /// The category of that id.
     pub(crate) fn category(&self, id: &str) -> Option<&CategoryState> {
         self.categories.iter().find(|category| category.category.id == id)
@@ -192,8 +207,71 @@ impl Library {
         (entry.catalog, category.unwrap_or(usize::MAX), position)
     }
 
+    /// An empty library whose revisions start there, so that those of two starts do not meet.
+    pub(crate) fn starting_at(revision: u64) -> Self {
+        Self { revision, ..Self::default() }
+    }
+
+    /// Counts up whenever anything here changes that a listing shows.
+    pub(crate) fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// What is known of the file of that path; `None` when it is not on disk.
+    pub(crate) fn file(&self, path: &ModelPath) -> Option<&FileFact> {
+        self.files.get(path)
+    }
+
+    /// Every regular file below the models root.
+    pub(crate) fn files(&self) -> &HashMap<ModelPath, FileFact> {
+        &self.files
+    }
+
+    /// Model files on disk that no catalog knows.
+    pub(crate) fn unlisted(&self) -> impl Iterator<Item = (&ModelPath, &FileFact)> {
+        self.files.iter().filter(|(path, _)| path.file.is_model() && !self.by_path.contains_key(*path))
+    }
+
+    /// Takes over what was seen on disk; `None` for what is gone.
+    pub(crate) fn set_file(&mut self, path: ModelPath, fact: Option<FileFact>) {
+        self.revision += 1;
+        match fact {
+            Some(fact) => self.files.insert(path, fact),
+            None => self.files.remove(&path),
+        };
+    }
+
+    /// Bytes held by the bin.
+    pub(crate) fn bin_bytes(&self) -> u64 {
+        self.bin_bytes
+    }
+
+    /// The bin holds that many bytes now.
+    pub(crate) fn set_bin_bytes(&mut self, bytes: u64) {
+        self.revision += u64::from(self.bin_bytes != bytes);
+        self.bin_bytes = bytes;
+    }
+
+    /// Free bytes on the file system of the models root, as last sampled.
+    pub(crate) fn free_bytes(&self) -> u64 {
+        self.free_bytes
+    }
+
+    /// A new sample.
+    pub(crate) fn set_free_bytes(&mut self, bytes: u64) {
+        self.revision += u64::from(self.free_bytes != bytes);
+        self.free_bytes = bytes;
+    }
+
+    /// The file on disk has that version and those bytes now.
+    pub(crate) fn set_face(&mut self, catalog: CatalogName, version: i64, sha256: String) {
+        let head = &mut self.catalog_mut(catalog).head;
+        (head.face_version, head.face_sha256) = (version, Some(sha256));
+    }
+
     /// Takes over a change that the database has.
     pub(crate) fn apply(&mut self, change: CatalogChange) {
+        self.revision += 1;
         let CatalogChange { catalog, head, categories, removed_categories, entries, removed } = change;
         for id in removed.iter().chain(entries.iter().map(|placed| &placed.entry.id)) {
             self.forget(*id);
@@ -207,7 +285,12 @@ impl Library {
         for PlacedCategory { category, position } in categories {
             match state.categories.iter_mut().find(|own| own.category.id == category.id) {
                 Some(own) => (own.category, own.position) = (category, position),
-                None => state.categories.push(CategoryState { category, position, entries: Vec::new() }),
+                None => state.categories.push(CategoryState {
+                    category,
+                    position,
+                    entries: Vec::new(),
+                    next_position: 0,
+                }),
             }
         }
         state.categories.sort_by_key(|category| category.position);
@@ -227,6 +310,7 @@ impl Library {
         for category in &mut state.categories {
             let mut group = groups.remove(category.category.id.as_str()).unwrap_or_default();
             group.sort_unstable_by_key(|placed| (placed.position, placed.entry.id));
+            category.next_position = group.last().map_or(0, |last| last.position + 1);
             category.entries = group.into_iter().map(|placed| Arc::clone(&placed.entry)).collect();
         }
     }

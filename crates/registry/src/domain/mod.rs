@@ -5,6 +5,7 @@
 mod base_model;
 mod caller;
 mod catalog;
+pub(crate) mod catalog_file;
 mod display_name;
 mod download;
 mod entry;

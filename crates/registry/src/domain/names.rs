@@ -14,6 +14,9 @@ const MAX_NAME_BYTES: usize = 255;
 const MAX_DEPTH: usize = 16;
 /// The longest path below the models root, in bytes.
 const MAX_PATH_BYTES: usize = 1024;
+/// The extensions of model files.
+const MODEL_EXTENSIONS: [&str; 10] =
+    ["safetensors", "sft", "gguf", "ckpt", "pt", "pt2", "pth", "bin", "onnx", "pkl"];
 /// Names that Windows keeps for devices, whatever follows the first dot.
 const RESERVED: [&str; 26] = [
     "con", "prn", "aux", "nul", "com0", "com1", "com2", "com3", "com4", "com5", "com6", "com7", "com8",
@@ -55,6 +58,17 @@ impl SafeName {
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether its extension is one that programs load models from.
+    pub fn is_model(&self) -> bool {
+        let extension = self.0.rsplit_once('.').map(|(_, extension)| extension);
+        extension.is_some_and(|own| MODEL_EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(own)))
+    }
+
+    /// The name without its last extension.
+    pub fn stem(&self) -> &str {
+        self.0.rsplit_once('.').map_or(&self.0, |(stem, _)| stem)
     }
 }
 

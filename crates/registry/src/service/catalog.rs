@@ -2,9 +2,15 @@
 
 use std::sync::Arc;
 
+use super::import::plan_import;
 use super::{JobState, Registry};
-use crate::domain::{CatalogName, Category, Entry, FileFact, StatusWord};
-use crate::error::Result;
+use crate::domain::catalog_file::{self, CatalogFile};
+use crate::domain::{CatalogName, Category, Download, Entry, EntryId, FileFact, StatusWord};
+use crate::error::{Error, Result, Thing};
+use crate::library::{CatalogChange, Library};
+
+/// The built-in list: facts about public models.
+const BUILTIN: &[u8] = include_bytes!("../../data/builtin.json");
 
 /// A whole catalog with the state of each entry.
 #[derive(Debug, Clone)]
@@ -95,46 +101,133 @@ pub struct ImportFault {
 }
 
 impl Registry {
-    /// What an ETag of the listing follows.
+    /// What an ETag of the listing follows. Ask for it before the listing itself.
     pub fn listing_tag(&self, catalog: CatalogName) -> ListingTag {
+        // Both catalogs share one counter: a change of either is rare, and jobs and presence concern both.
         let _ = catalog;
-        todo!()
+        ListingTag(self.library().revision().wrapping_add(self.jobs_revision()))
     }
 
     /// The whole catalog.
     pub fn listing(&self, catalog: CatalogName) -> Listing {
-        let _ = catalog;
-        todo!()
+        let mut listing = self.known_listing(catalog);
+        // Jobs are looked up without the library's lock, so that the two locks never wait for each other.
+        for state in listing.categories.iter_mut().flat_map(|category| &mut category.entries) {
+            self.add_job(state);
+        }
+        let sums = self.job_sums();
+        listing.stats.queued_count = sums.queued;
+        listing.stats.downloading_count = sums.downloading;
+        listing.stats.global_speed = sums.bytes_per_second;
+        listing
+    }
+
+    /// The listing without jobs.
+    fn known_listing(&self, catalog: CatalogName) -> Listing {
+        let library = self.library();
+        let state = library.catalog(catalog);
+        let mut stats = Stats {
+            free_bytes: library.free_bytes(),
+            bin_bytes: library.bin_bytes(),
+            unlisted_count: library.unlisted().count() as u64,
+            ..Stats::default()
+        };
+        let categories = state.categories.iter().map(|own| CategoryListing {
+            category: own.category.clone(),
+            entries: own.entries.iter().map(|entry| known_state(&library, entry, &mut stats)).collect(),
+        });
+        let categories = categories.collect();
+        Listing { version: state.head.version, date: state.head.date.clone(), stats, categories }
     }
 
     /// The entry of that file: the one in `dest` when given, else the first in `models`, then in `loras` (decision 1).
     pub fn find_entry(&self, file: &str, dest: Option<&str>) -> Result<EntryState> {
-        let _ = (file, dest);
-        todo!()
+        let found = self.library().find(file, dest).cloned();
+        found.map(|entry| self.state_of(&entry)).ok_or_else(|| Error::not_found(Thing::Entry, file))
+    }
+
+    /// An entry with where its file stands.
+    pub(crate) fn state_of(&self, entry: &Arc<Entry>) -> EntryState {
+        let mut state = known_state(&self.library(), entry, &mut Stats::default());
+        self.add_job(&mut state);
+        state
+    }
+
+    fn add_job(&self, state: &mut EntryState) {
+        state.job = self.job_of(state.entry.id);
+        if let Some(job) = &state.job {
+            state.status = status_beside(&job.download, state.file.is_some());
+        }
     }
 
     /// Adds the entries of a catalog file (object or bare array) that are new (decision 3).
     ///
     /// `Invalid` (`malformed_catalog`) names line, column and field.
     pub async fn import(&self, catalog: CatalogName, document: &[u8]) -> Result<ImportReport> {
-        let _ = (catalog, document);
-        todo!()
+        let bytes = document.to_vec();
+        let file = self.blocking("reading the catalog", move || catalog_file::read(&bytes)).await??;
+        self.import_file(catalog, file).await
     }
 
     /// Adds the built-in list of well-known public models (decision 2).
     pub async fn import_builtin(&self) -> Result<ImportReport> {
-        todo!()
+        self.import(CatalogName::Models, BUILTIN).await
+    }
+
+    async fn import_file(&self, catalog: CatalogName, file: CatalogFile) -> Result<ImportReport> {
+        let turn = self.catalog_turn().await;
+        let now = self.inner.clock.now();
+        let head = self.next_head(catalog);
+        let (change, report) = plan_import(&self.library(), catalog, head, file, || EntryId::new(now));
+        if !change.entries.is_empty() {
+            self.commit(turn, vec![change]).await?;
+        }
+        Ok(report)
     }
 
     /// The catalog as its file on disk has it: indent 2, no final newline.
     pub fn export(&self, catalog: CatalogName) -> String {
-        let _ = catalog;
-        todo!()
+        let state = self.library().catalog(catalog).clone();
+        String::from_utf8(state.to_file()).expect("JSON is UTF-8")
     }
 
-    /// Takes an entry out of its catalog; `Conflict` (`file_present`) while its file is on disk.
+    /// Takes an entry out of its catalog; `Conflict` (`file_present`) while its file is on disk. A job for it is
+    /// cancelled first.
     pub async fn remove_entry(&self, file: &str, dest: Option<&str>) -> Result<Arc<Entry>> {
-        let _ = (file, dest);
-        todo!()
+        let entry = self.find_entry(file, dest)?.entry;
+        let path = entry.path.below(&self.inner.config.models_dir);
+        if tokio::fs::symlink_metadata(&path).await.is_ok() {
+            let message = "Cannot remove from catalog while file exists on disk. Delete the file first.";
+            return Err(Error::conflict("file_present", message));
+        }
+        self.cancel_jobs_at(&entry.path).await?;
+        let turn = self.catalog_turn().await;
+        let mut change = CatalogChange::of(entry.catalog, self.next_head(entry.catalog));
+        change.removed.push(entry.id);
+        self.commit(turn, vec![change]).await?;
+        Ok(entry)
+    }
+}
+
+/// What the library knows of an entry, added to the sums.
+fn known_state(library: &Library, entry: &Arc<Entry>, stats: &mut Stats) -> EntryState {
+    let file = library.file(&entry.path).copied();
+    stats.total_count += 1;
+    if let Some(fact) = file {
+        stats.present_count += 1;
+        stats.models_bytes += fact.stamp.size_bytes;
+    }
+    let status = if file.is_some() { StatusWord::Present } else { StatusWord::NotDownloaded };
+    EntryState { entry: Arc::clone(entry), status, file, job: None }
+}
+
+/// The contract's word for an entry that has a job: the job's own word wins, but for a failed one whose file appeared
+/// by another way.
+fn status_beside(download: &Download, is_present: bool) -> StatusWord {
+    let on_disk = if is_present { StatusWord::Present } else { StatusWord::NotDownloaded };
+    match download.state.status_word() {
+        Some(StatusWord::Error) if is_present && !download.force => StatusWord::Present,
+        Some(word) => word,
+        None => on_disk,
     }
 }

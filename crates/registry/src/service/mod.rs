@@ -3,8 +3,12 @@
 mod add;
 mod bin;
 mod catalog;
+mod catalog_files;
 mod doctor;
 mod downloads;
+mod entries;
+mod health;
+mod import;
 pub(crate) mod jobs;
 pub(crate) mod live;
 mod open;
@@ -48,7 +52,12 @@ pub(crate) struct Inner {
     pub(crate) store: Store,
     library: RwLock<Library>,
     /// Held by whoever changes a catalog, from reading the library to changing it after the transaction.
-    catalog_turn: tokio::sync::Mutex<()>,
+    catalog_turn: Arc<tokio::sync::Mutex<()>>,
+    /// Wakes the writer of the catalog files.
+    catalogs_changed: tokio::sync::Notify,
+    /// Held by whoever compares the catalog files with the database.
+    face_turn: tokio::sync::Mutex<()>,
+    health: health::HealthReasons,
     pub(crate) jobs: jobs::Jobs,
     /// Background work; `close` waits for all of it.
     pub(crate) tasks: TaskTracker,

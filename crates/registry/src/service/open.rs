@@ -6,9 +6,11 @@ use std::path::Path;
 use std::sync::{Arc, RwLock};
 
 use secrecy::ExposeSecret;
+use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::health::HealthReasons;
 use super::{Inner, Registry, jobs};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -27,7 +29,7 @@ impl Registry {
         let lock = DataLock::take(&config.data_dir)?;
         let jobs = jobs::Jobs::new(&config)?;
         let store = open_store(&config).await?;
-        let mut library = Library::default();
+        let mut library = Library::starting_at(clock.now().timestamp_micros() as u64);
         for change in store.load_catalogs().await? {
             library.apply(change);
         }
@@ -37,19 +39,24 @@ impl Registry {
                 clock,
                 store,
                 library: RwLock::new(library),
-                catalog_turn: tokio::sync::Mutex::new(()),
+                catalog_turn: Arc::default(),
+                catalogs_changed: Notify::new(),
+                face_turn: Mutex::default(),
+                health: HealthReasons::default(),
                 jobs,
                 tasks: TaskTracker::new(),
                 stopping: CancellationToken::new(),
                 _lock: lock,
             }),
         };
+        registry.open_catalog_files().await?;
         registry.open_downloads().await?;
         Ok(registry)
     }
 
     /// Starts the background work: download workers, folder watcher, catalog writer, bin purge, free-space sampling.
     pub fn start(&self) {
+        self.start_catalog_files();
         self.start_downloads();
     }
 
@@ -60,6 +67,7 @@ impl Registry {
         self.close_downloads().await;
         self.inner.tasks.close();
         self.inner.tasks.wait().await;
+        self.sync_catalog_files().await;
         self.inner.store.close().await;
     }
 }

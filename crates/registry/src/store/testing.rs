@@ -12,19 +12,17 @@ use super::Store;
 /// Makes two tests of one function.
 macro_rules! both_databases {
     ($(async fn $name:ident($store:ident: Store) $body:block)+) => {
-        $(mod $name {
-            use super::*;
+        $(async fn $name($store: $crate::store::Store) $body
 
-            async fn story($store: $crate::store::Store) $body
-
+        mod $name {
             #[tokio::test]
             async fn sqlite() {
-                $crate::store::testing::on_sqlite(story).await;
+                $crate::store::testing::on_sqlite(super::$name).await;
             }
 
             #[tokio::test]
             async fn postgres() {
-                $crate::store::testing::on_postgres(story).await;
+                $crate::store::testing::on_postgres(super::$name).await;
             }
         })+
     };

@@ -183,7 +183,7 @@ impl Keeper {
             return Ok(());
         }
         if let Some(fact) = fact {
-            self.registry.library_mut().files.insert(download.path.clone(), fact);
+            self.registry.library_mut().set_file(download.path.clone(), Some(fact));
         }
         inner.jobs.put(download);
         Ok(())

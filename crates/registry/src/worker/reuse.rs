@@ -46,7 +46,7 @@ impl Attempt {
     fn twins(&self, sha256: Sha256) -> Vec<ModelPath> {
         let library = self.registry.library();
         let twins = library
-            .files
+            .files()
             .iter()
             .filter(|(path, fact)| fact.sha256 == Some(sha256) && **path != self.stored.download.path);
         twins.map(|(path, _)| path.clone()).take(3).collect()

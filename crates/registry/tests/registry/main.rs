@@ -1,0 +1,4 @@
+//! The product through `Registry`, on both databases.
+
+mod catalog;
+mod harness;
