@@ -160,6 +160,7 @@ impl Connection<'_> {
             };
             let Some(chunk) = chunk else { return self.ended(&answer) };
             let length = chunk.len() as u64;
+            self.lanes.shared.bandwidth.pay(length).await;
             let accepted = self.keep(chunk, batch);
             if accepted.complete {
                 let surplus = length - accepted.length;
@@ -168,7 +169,6 @@ impl Connection<'_> {
             if batch.is_full() {
                 self.flush(batch).await?;
             }
-            self.lanes.shared.bandwidth.pay(length).await;
             if self.patience == Patience::Try && self.lanes.shared.connections.should_yield() {
                 return Err(Failure::NoConnection);
             }
