@@ -188,12 +188,12 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     let embedded = Ipv4Addr::from((u32::from(segments[6]) << 16) | u32::from(segments[7]));
     match segments {
         [0, 0, 0, 0, 0, 0xffff, _, _] | [0x64, 0xff9b, 0, 0, 0, 0, _, _] => is_public_v4(embedded),
-        [0x2002, ..]                              // 6to4
-        | [0x2001, 0x0000..=0x01ff, ..]           // Teredo, ORCHID, benchmarks
-        | [0x2001, 0x0db8, ..]                    // documentation
-        | [0x3fff, 0x0000..=0x0fff, ..]           // documentation
-        | [_, _, _, _, 0 | 0x200, 0x5efe, _, _]   // ISATAP
-            => false,
+        // ISATAP and 6to4 are tunnels.
+        [_, _, _, _, 0 | 0x200, 0x5efe, _, _] | [0x2002, ..] => false,
+        // Teredo, ORCHID, benchmarks; documentation.
+        [0x2001, second, ..] => second > 0x01ff && second != 0x0db8,
+        // Documentation.
+        [0x3fff, second, ..] => second > 0x0fff,
         // Everything else that is routed lies in 2000::/3.
         [first, ..] => first & 0xe000 == 0x2000,
     }

@@ -219,7 +219,7 @@ fn parse(bytes: &[u8], boot: &str) -> Option<Loaded> {
         let Some(json) = content(header.nonce, line) else { break };
         match serde_json::from_slice(json) {
             Ok(Record::Durable(ranges)) => {
-                durable.extend(&ranges.into_iter().map(|(start, end)| start..end).collect())
+                durable.extend(&ranges.into_iter().map(|(start, end)| start..end).collect());
             }
             Ok(Record::Written(ranges)) if same_boot => {
                 trusted.extend(&ranges.into_iter().map(|(start, end)| start..end).collect());
@@ -292,8 +292,8 @@ mod tests {
         }
     }
 
-    fn set(ranges: &[Range<u64>]) -> RangeSet {
-        ranges.iter().cloned().collect()
+    fn set(ranges: &[(u64, u64)]) -> RangeSet {
+        ranges.iter().map(|(start, end)| *start..*end).collect()
     }
 
     proptest! {
@@ -303,7 +303,7 @@ mod tests {
             let mut journal = fixture.create(1000);
             let (mut durable, mut trusted) = (RangeSet::default(), RangeSet::default());
             for (synced, start, length) in notes {
-                let note = set(&[start..start + length]);
+                let note = set(&[(start, start + length)]);
                 trusted.extend(&note);
                 if synced {
                     durable.extend(&note);
@@ -325,7 +325,7 @@ mod tests {
         let mut journal = fixture.create(1000);
         let mut claims = vec![(journal.length, RangeSet::default())];
         for start in [0, 100, 200, 50] {
-            journal.note_written(&set(&[start..start + 40])).unwrap();
+            journal.note_written(&set(&[(start, start + 40)])).unwrap();
             claims.push((journal.length, journal.written.clone()));
         }
         let bytes = std::fs::read(&fixture.path).unwrap();
@@ -345,7 +345,7 @@ mod tests {
     fn a_damaged_byte_ends_what_is_believed() {
         let fixture = Fixture::new(1000);
         let mut journal = fixture.create(1000);
-        let noted = set(&[0..500]);
+        let noted = set(&[(0, 500)]);
         journal.note_written(&noted).unwrap();
         let bytes = std::fs::read(&fixture.path).unwrap();
         for at in 0..bytes.len() {
@@ -361,20 +361,20 @@ mod tests {
     fn after_a_restart_of_the_system_only_synced_bytes_are_believed() {
         let fixture = Fixture::new(1000);
         let mut journal = fixture.create(1000);
-        journal.note_durable(&set(&[0..100])).unwrap();
-        journal.note_written(&set(&[100..300])).unwrap();
+        journal.note_durable(&set(&[(0, 100)])).unwrap();
+        journal.note_written(&set(&[(100, 300)])).unwrap();
         let bytes = std::fs::read(&fixture.path).unwrap();
         let here = boot_identity(&fixture.part);
         assert!(here.len() > 36, "this system has an identity: `{here}`");
-        assert_eq!(parse(&bytes, &here).unwrap().trusted, set(&[0..300]));
-        assert_eq!(parse(&bytes, "another boot").unwrap().trusted, set(&[0..100]));
-        assert_eq!(parse(&bytes, "").unwrap().trusted, set(&[0..100]));
+        assert_eq!(parse(&bytes, &here).unwrap().trusted, set(&[(0, 300)]));
+        assert_eq!(parse(&bytes, "another boot").unwrap().trusted, set(&[(0, 100)]));
+        assert_eq!(parse(&bytes, "").unwrap().trusted, set(&[(0, 100)]));
     }
 
     #[test]
     fn a_journal_of_another_part_file_is_not_believed() {
         let fixture = Fixture::new(1000);
-        fixture.create(1000).note_durable(&set(&[0..100])).unwrap();
+        fixture.create(1000).note_durable(&set(&[(0, 100)])).unwrap();
         assert!(fixture.load().is_some());
         let other = Fixture::new(1000);
         let both_alive = Journal::load(&fixture.path, &other.part);
@@ -388,13 +388,13 @@ mod tests {
         let fixture = Fixture::new(1 << 20);
         let mut journal = fixture.create(1 << 20);
         while journal.length <= COMPACT_BYTES {
-            journal.note_written(&set(&[0..70, 90..100])).unwrap();
+            journal.note_written(&set(&[(0, 70), (90, 100)])).unwrap();
         }
-        journal.note_durable(&set(&[0..70])).unwrap();
+        journal.note_durable(&set(&[(0, 70)])).unwrap();
         assert!(journal.length < 2000, "{}", journal.length);
-        journal.note_written(&set(&[200..300])).unwrap();
+        journal.note_written(&set(&[(200, 300)])).unwrap();
         let loaded = fixture.load().unwrap();
-        assert_eq!(loaded.durable, set(&[0..70]));
-        assert_eq!(loaded.trusted, set(&[0..70, 90..100, 200..300]));
+        assert_eq!(loaded.durable, set(&[(0, 70)]));
+        assert_eq!(loaded.trusted, set(&[(0, 70), (90, 100), (200, 300)]));
     }
 }

@@ -19,7 +19,8 @@ impl MaskedUrl {
             text.push_str(host);
         }
         if let Some(port) = url.port() {
-            text.push_str(&format!(":{port}"));
+            text.push(':');
+            text.push_str(&port.to_string());
         }
         text.push_str(url.path());
         if url.query().is_some() {

@@ -90,7 +90,7 @@ pub struct MinSpeed {
 impl Default for MinSpeed {
     /// 1 KiB/s over a minute.
     fn default() -> Self {
-        Self { bytes_per_second: 1024, window: Duration::from_secs(60) }
+        Self { bytes_per_second: 1024, window: Duration::from_mins(1) }
     }
 }
 

@@ -257,7 +257,9 @@ mod tests {
                 now: Instant::now(),
                 busy: [false; 4],
             };
-            steps.iter().for_each(|step| run.step(step));
+            for step in &steps {
+                run.step(step);
+            }
             // Whatever the steps left undone, one patient connection finishes.
             (0..4).for_each(|worker| run.step(&Step::Fail(worker)));
             while run.plan.take(0, 1, run.now).is_some() {

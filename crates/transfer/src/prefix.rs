@@ -189,7 +189,8 @@ mod tests {
             let mut blocks: Vec<usize> = (resumed..content.len()).step_by(block).collect();
             let turn = order.index(blocks.len().max(1));
             blocks.rotate_left(turn);
-            let mut written: RangeSet = [0..resumed as u64].into_iter().collect();
+            let mut written = RangeSet::default();
+            written.insert(0..resumed as u64);
             for start in blocks {
                 let bytes = &content[start..(start + block).min(content.len())];
                 file.write_all_at(bytes, start as u64).unwrap();

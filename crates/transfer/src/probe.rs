@@ -452,7 +452,7 @@ fn send_failure(url: &Url, error: reqwest::Error) -> Failure {
     let host = url.host_str().unwrap_or_default();
     let error = error.without_url();
     let causes = || std::iter::successors(std::error::Error::source(&error), |cause| cause.source());
-    if causes().any(|cause| cause.is::<NotPublic>()) {
+    if causes().any(<dyn std::error::Error>::is::<NotPublic>) {
         return forbidden(url, AddressRule::NotPublic).into();
     }
     for cause in causes() {
@@ -480,7 +480,7 @@ async fn body_start(mut response: Response, patience: Duration) -> String {
         while start.len() < BODY_START {
             match response.chunk().await {
                 Ok(Some(chunk)) => {
-                    start.extend_from_slice(&chunk[..chunk.len().min(BODY_START - start.len())])
+                    start.extend_from_slice(&chunk[..chunk.len().min(BODY_START - start.len())]);
                 }
                 Ok(None) | Err(_) => break,
             }

@@ -150,7 +150,7 @@ impl Publisher {
             self.disk.sync_folder(folder).map_err(|error| TransferError::io("sync the folder", folder, error))
         };
         sync(target)?;
-        if source != target { sync(source) } else { Ok(()) }
+        if source == target { Ok(()) } else { sync(source) }
     }
 
     /// Across file systems: copies beside the target, reads the copy back, and renames that.

@@ -112,6 +112,7 @@ impl Gate for Open {
 
 /// A transfer that ended well.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_field_names, reason = "fetched bytes stand beside resumed ones")]
 pub struct Fetched {
     /// Where the file is: the destination, or the place in quarantine.
     pub path: PathBuf,

@@ -26,7 +26,7 @@ impl Default for RetryPolicy {
             max_attempts: 10,
             base_delay: Duration::from_millis(500),
             max_delay: Duration::from_secs(30),
-            max_retry_after: Duration::from_secs(3600),
+            max_retry_after: Duration::from_hours(1),
             progress_bytes: 64 * 1024,
         }
     }

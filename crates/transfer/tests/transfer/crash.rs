@@ -44,8 +44,7 @@ async fn die_at(rig: &Rig, size: u64, bytes: u64) -> u64 {
     running.abort();
     let ended = running.await;
     assert!(ended.is_err() || ended.unwrap().is_ok());
-    let done = *done.borrow();
-    done
+    *done.borrow()
 }
 
 /// Fetches as soon as the threads of the dropped transfer have let go of the part.
@@ -149,14 +148,12 @@ async fn wreck(rig: &Rig, size: u64, bytes: u64) -> Wreck {
     Wreck { journal, spec }
 }
 
-impl Wreck {
-    /// Puts the part's inode back where it was, with `journal` beside it and nothing right in it
-    /// beyond what `claimed` says.
-    fn restore(&self, rig: &Rig, journal: &[u8], claimed: &[(u64, u64)]) {
-        std::fs::rename(rig.destination(), rig.part()).unwrap();
-        scribble(&rig.part(), claimed);
-        std::fs::write(rig.journal(), journal).unwrap();
-    }
+/// Puts the part's inode back where it was, with `journal` beside it and nothing right in it
+/// beyond what `claimed` says.
+fn restore(rig: &Rig, journal: &[u8], claimed: &[(u64, u64)]) {
+    std::fs::rename(rig.destination(), rig.part()).unwrap();
+    scribble(&rig.part(), claimed);
+    std::fs::write(rig.journal(), journal).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -170,7 +167,7 @@ async fn a_journal_cut_anywhere_leads_to_the_right_file() {
     for cut in cuts {
         let cut_journal = &wreck.journal[..cut];
         let claimed = claims(cut_journal, false);
-        wreck.restore(&rig, cut_journal, &claimed);
+        restore(&rig, cut_journal, &claimed);
         rig.standin.reset_counters();
         let restarts = rig.recorder.restarts();
         let fetched = resume(&rig, SIZE).await.unwrap_or_else(|error| panic!("cut at {cut}: {error}"));
@@ -190,14 +187,14 @@ async fn a_damaged_journal_is_not_believed() {
     for at in [0, 17, header / 2, header - 1] {
         let mut damaged = wreck.journal.clone();
         damaged[at] ^= 1;
-        wreck.restore(&rig, &damaged, &[]);
+        restore(&rig, &damaged, &[]);
         assert_eq!(resume(&rig, SIZE).await.unwrap().resumed_bytes, 0, "byte {at}");
         rig.assert_published(&wreck.spec);
     }
     // Garbage and emptiness likewise.
     for journal in [&b""[..], b"\0\0\0\0", b"{}\n", &[0xff; 5000]] {
         // A published file that was started over is another inode; any will do here.
-        wreck.restore(&rig, journal, &[]);
+        restore(&rig, journal, &[]);
         assert_eq!(resume(&rig, SIZE).await.unwrap().resumed_bytes, 0);
         rig.assert_published(&wreck.spec);
     }
@@ -226,7 +223,7 @@ async fn after_a_power_cut_only_what_was_synced_is_believed() {
     // Nothing that was not synced has survived.
     let survived = claims(&wreck.journal, true);
     let journal = of_another_boot(&wreck.journal);
-    wreck.restore(&rig, &journal, &survived);
+    restore(&rig, &journal, &survived);
     let restarts = rig.recorder.restarts();
     let fetched = resume(&rig, SIZE).await.unwrap();
     rig.assert_published(&wreck.spec);

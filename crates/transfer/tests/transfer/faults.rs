@@ -245,7 +245,7 @@ async fn a_busy_server_is_left_alone_for_as_long_as_it_says() {
         );
         let seen = rig.standin.requests_to(Upstream::Storage);
         let pause = seen[1].at.duration_since(seen[0].at).unwrap();
-        assert!(pause >= waits[0] - Duration::from_millis(100), "{form:?}: asked again after {pause:?}");
+        assert!(pause + Duration::from_millis(100) >= waits[0], "{form:?}: asked again after {pause:?}");
     }
 }
 
@@ -331,7 +331,7 @@ async fn a_server_that_never_answers_is_given_up() {
 async fn a_cancelled_transfer_ends_soon_and_nothing_goes_on_behind_it() {
     let stages = [Fault::StallAfter(600 * KIB), Fault::LatencyMs(60_000), Fault::DripRate(100_000)];
     for stage in stages {
-        let rig = Rig::with(|options| options.min_speed.window = Duration::from_secs(60)).await;
+        let rig = Rig::with(|options| options.min_speed.window = Duration::from_mins(1)).await;
         let (_, request) = rig.hub(8 * MIB);
         rig.standin.fault("hub.safetensors", stage.clone(), Times::Always);
         let cancel = CancellationToken::new();

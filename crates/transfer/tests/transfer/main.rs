@@ -1,5 +1,7 @@
 //! The transfer engine against the stand-in, over real sockets and on a real disk.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 mod basics;
 mod crash;
 mod disk;
