@@ -58,6 +58,8 @@ pub(crate) struct Inner {
     /// Held by whoever compares the catalog files with the database.
     face_turn: tokio::sync::Mutex<()>,
     health: health::HealthReasons,
+    /// Settings in force and the admin key's hash, as the database has them.
+    stored: std::sync::Mutex<settings::Stored>,
     pub(crate) jobs: jobs::Jobs,
     /// Background work; `close` waits for all of it.
     pub(crate) tasks: TaskTracker,

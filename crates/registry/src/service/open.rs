@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::health::HealthReasons;
-use super::{Inner, Registry, jobs};
+use super::{Inner, Registry, jobs, settings};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -33,6 +33,7 @@ impl Registry {
         for change in store.load_catalogs().await? {
             library.apply(change);
         }
+        let stored = settings::load(&store, &config).await?;
         let registry = Self {
             inner: Arc::new(Inner {
                 config,
@@ -43,12 +44,14 @@ impl Registry {
                 catalogs_changed: Notify::new(),
                 face_turn: Mutex::default(),
                 health: HealthReasons::default(),
+                stored: std::sync::Mutex::new(stored),
                 jobs,
                 tasks: TaskTracker::new(),
                 stopping: CancellationToken::new(),
                 _lock: lock,
             }),
         };
+        registry.apply_download_settings(&stored.settings);
         registry.open_catalog_files().await?;
         registry.open_downloads().await?;
         Ok(registry)

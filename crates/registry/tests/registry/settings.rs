@@ -1,0 +1,80 @@
+//! Run-time settings and the admin key.
+
+use std::sync::Arc;
+
+use lorakeep_registry::{Registry, Settings, SettingsChange};
+
+use crate::harness::both_databases;
+
+both_databases! {
+    async fn settings_follow_the_configuration_until_they_are_changed(home: Home) {
+        let configured = [("MAX_CONCURRENT_DOWNLOADS", "5"), ("LORAKEEP_BANDWIDTH", "1000")];
+        let open = || Registry::open(home.config_with(&configured), Arc::new(home.clock.clone()));
+        let registry = open().await.unwrap();
+        let usual = Settings {
+            max_concurrent_downloads: 5,
+            bandwidth_bytes_per_second: Some(1000),
+            downloads_paused: false,
+        };
+        assert_eq!(registry.settings(), usual);
+        let change = SettingsChange {
+            bandwidth_bytes_per_second: Some(None),
+            downloads_paused: Some(true),
+            ..SettingsChange::default()
+        };
+        let changed = Settings { bandwidth_bytes_per_second: None, downloads_paused: true, ..usual };
+        assert_eq!(registry.change_settings(change).await.unwrap(), changed);
+        registry.close().await;
+        drop(registry);
+        let registry = open().await.unwrap();
+        assert_eq!(registry.settings(), changed);
+        registry.close().await;
+    }
+
+    async fn settings_out_of_bounds_are_refused_whole(home: Home) {
+        let registry = home.open().await;
+        let before = registry.settings();
+        for change in [
+            SettingsChange { max_concurrent_downloads: Some(0), ..SettingsChange::default() },
+            SettingsChange { max_concurrent_downloads: Some(11), ..SettingsChange::default() },
+            SettingsChange {
+                downloads_paused: Some(true),
+                bandwidth_bytes_per_second: Some(Some(0)),
+                ..SettingsChange::default()
+            },
+        ] {
+            assert_eq!(registry.change_settings(change).await.expect_err("refused").code(), "out_of_bounds");
+        }
+        assert_eq!(registry.settings(), before);
+        registry.close().await;
+    }
+
+    async fn the_first_start_makes_a_key_once(home: Home) {
+        let registry = home.open().await;
+        assert!(!registry.is_admin_key(b""), "before there is a key nothing is let in");
+        let key = registry.take_first_start_key().await.unwrap().expect("a new key");
+        assert!(key.starts_with("lk_") && key.len() == 46 && key[3..].bytes().all(|byte| byte.is_ascii_alphanumeric()));
+        assert_eq!(registry.take_first_start_key().await.unwrap(), None);
+        registry.close().await;
+        drop(registry);
+        let registry = home.open().await;
+        assert_eq!(registry.take_first_start_key().await.unwrap(), None);
+        assert!(registry.is_admin_key(key.as_bytes()));
+        for wrong in ["", "lk_", &key[..45], &format!("{key}\n"), &key.to_lowercase()] {
+            assert!(!registry.is_admin_key(wrong.as_bytes()), "{wrong:?}");
+        }
+        registry.close().await;
+    }
+
+    async fn a_configured_key_replaces_the_made_one(home: Home) {
+        let registry = home.open().await;
+        let made = registry.take_first_start_key().await.unwrap().expect("a new key");
+        registry.close().await;
+        drop(registry);
+        let config = home.config_with(&[("API_KEY", "chosen")]);
+        let registry = Registry::open(config, Arc::new(home.clock.clone())).await.unwrap();
+        assert!(registry.is_admin_key(b"chosen") && !registry.is_admin_key(made.as_bytes()));
+        assert_eq!(registry.take_first_start_key().await.unwrap(), None);
+        registry.close().await;
+    }
+}
