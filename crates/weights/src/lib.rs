@@ -8,12 +8,14 @@
 //! * [`safetensors`]: the strict header reader;
 //! * `torch` and `pickle`: what a torch file would do if it were loaded, found without loading it;
 //! * [`check`]: the one decision that is taken before a file is published;
-//! * [`digest`]: SHA-256 of a file.
+//! * [`digest`]: SHA-256 of a file;
+//! * [`mod@identify`]: which model a file is.
 
 pub mod check;
 mod denial;
 pub mod digest;
 pub mod format;
+pub mod identify;
 mod inert;
 pub mod limits;
 mod pickle;
@@ -24,6 +26,7 @@ mod torch;
 pub use check::{Verdict, admit, admit_within};
 pub use digest::Sha256;
 pub use format::{Format, sniff};
+pub use identify::{Identity, identify};
 pub use limits::Limits;
 pub use read::ReadAt;
 pub use safetensors::{Header, Malformed};

@@ -4,6 +4,7 @@ mod benign;
 mod hostile_names;
 mod hostile_pickles;
 mod hostile_zips;
+mod identification;
 mod pickles;
 mod safetensors_mutation;
 mod torch_mutation;
