@@ -23,6 +23,10 @@ pub enum Thing {
     File,
     /// A run of a long task, such as a verification.
     Task,
+    /// A version on CivitAI, named by its id.
+    Version,
+    /// An image of the gallery, named by its id.
+    Image,
 }
 
 /// Everything that a service method can refuse or fail with.
@@ -122,6 +126,8 @@ impl fmt::Display for Thing {
             Self::Quarantined => "quarantined file",
             Self::File => "file",
             Self::Task => "task",
+            Self::Version => "version",
+            Self::Image => "image",
         })
     }
 }

@@ -16,7 +16,7 @@ use super::http::{Answer, ApiClient, ApiError};
 
 pub(crate) use choice::choose_file;
 pub(crate) use refusals::{archived, explain, generation_only, taken_down};
-pub(crate) use wire::{Model, Version, VersionFile};
+pub(crate) use wire::{EarlyAccess, Model, ModelHead, Version, VersionFile};
 
 /// Hashes that one batch may hold, by the site's rule.
 const HASHES_A_BATCH: usize = 100;

@@ -1,5 +1,6 @@
 //! What CivitAI answers, read leniently: its shapes change over time and with the route.
 
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use crate::upstream::lenient::{amount, flag, list, sha256, text, texts, whole};
@@ -23,6 +24,8 @@ pub(crate) struct ModelHead {
     pub(crate) mode: Option<String>,
     pub(crate) creator: Option<String>,
     pub(crate) tags: Vec<String>,
+    /// HTML text of a stranger.
+    pub(crate) description: Option<String>,
 }
 
 /// One version of a model.
@@ -35,9 +38,20 @@ pub(crate) struct Version {
     pub(crate) trained_words: Vec<String>,
     /// `Download` when absent.
     pub(crate) usage_control: Option<String>,
+    /// Only those who pay may have it, for now or for good.
+    pub(crate) early_access: Option<EarlyAccess>,
+    /// When it was last changed, else when it was published; as written.
+    pub(crate) updated_at: Option<String>,
     pub(crate) downloads: Option<u64>,
     pub(crate) model: ModelHead,
     pub(crate) files: Vec<VersionFile>,
+}
+
+/// That a version is not free yet.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct EarlyAccess {
+    /// When it becomes free; never when absent.
+    pub(crate) ends_at: Option<DateTime<Utc>>,
 }
 
 /// One file of a version. Its name is hostile until judged.
@@ -82,6 +96,7 @@ impl ModelHead {
             mode: text(value, "mode"),
             creator: value.get("creator").and_then(|creator| text(creator, "username")),
             tags: texts(value, "tags"),
+            description: text(value, "description"),
         }
     }
 }
@@ -96,10 +111,34 @@ impl Version {
             base_model: text(value, "baseModel"),
             trained_words: texts(value, "trainedWords"),
             usage_control: text(value, "usageControl"),
+            early_access: EarlyAccess::read(value),
+            updated_at: text(value, "updatedAt").or_else(|| text(value, "publishedAt")),
             downloads: value.get("stats").and_then(|stats| whole(stats, "downloadCount")),
             model: value.get("model").map(ModelHead::read).unwrap_or_default(),
             files: list(value, "files").filter(|file| file.is_object()).map(VersionFile::read).collect(),
         })
+    }
+}
+
+impl EarlyAccess {
+    /// The site says it in several ways, depending on its age and the route.
+    fn read(value: &Value) -> Option<Self> {
+        let moment = |value: &Value, field: &str| {
+            let text = text(value, field)?;
+            DateTime::parse_from_rfc3339(&text).ok().map(|moment| moment.to_utc())
+        };
+        let paid = value.get("paidAccess").filter(|paid| paid.is_object());
+        let ends_at = paid
+            .and_then(|paid| moment(paid, "endsAt"))
+            .or_else(|| moment(value, "earlyAccessEndsAt"))
+            .or_else(|| moment(value, "earlyAccessDeadline"));
+        let is_early = paid.is_some() || ends_at.is_some() || text(value, "availability")? == "EarlyAccess";
+        is_early.then_some(Self { ends_at })
+    }
+
+    /// Whether it is not free yet at that moment.
+    pub(crate) fn holds_at(&self, now: DateTime<Utc>) -> bool {
+        self.ends_at.is_none_or(|end| end > now)
     }
 }
 

@@ -1,0 +1,11 @@
+//! CivitAI within the catalog: which versions are here, adding one, making a LoRA a style, and what an image was made with.
+
+mod add;
+mod map;
+mod promote;
+#[cfg(test)]
+mod tests;
+
+pub use add::AddVersion;
+pub use map::{MapStatus, MappedEntry, VersionMap};
+pub use promote::Promoted;

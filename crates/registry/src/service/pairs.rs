@@ -1,0 +1,20 @@
+//! LoRA pairs for a picker.
+
+use std::sync::Arc;
+
+use super::Registry;
+use crate::domain::{CatalogName, Entry, LoraPair, Match, compatible_pairs};
+
+impl Registry {
+    /// The pairs of both catalogs that fit a base model, in the order in which they first appear, `models` first.
+    pub fn compatible_loras(&self, wanted: Match<'_>) -> Vec<LoraPair> {
+        let entries = self.paired_entries();
+        compatible_pairs(entries.iter().map(Arc::as_ref), wanted)
+    }
+
+    fn paired_entries(&self) -> Vec<Arc<Entry>> {
+        let library = self.library();
+        let all = CatalogName::ALL.into_iter().flat_map(|catalog| library.catalog(catalog).entries());
+        all.filter(|entry| entry.document.some_text("pair_id").is_some()).cloned().collect()
+    }
+}
