@@ -1,3 +1,5 @@
+//! What goes into a catalog file comes out of it, and what cannot be read is said.
+
 use proptest::prelude::*;
 use serde_json::json;
 
