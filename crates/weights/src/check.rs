@@ -9,8 +9,9 @@ use crate::denial::{Checked, Denial};
 use crate::format::{Format, SNIFF_LENGTH, sniff};
 use crate::inert::{self, Flaw};
 use crate::limits::Limits;
+use crate::pickle::NamedTensor;
 use crate::read::ReadAt;
-use crate::safetensors::{Header, Malformed};
+use crate::safetensors::{Dtype, Header, Malformed, Tensor};
 use crate::torch;
 
 /// What may be done with a file.
@@ -112,43 +113,72 @@ impl Claim {
     }
 }
 
+/// A verdict, and what was read on the way to it.
+#[derive(Clone, Debug)]
+pub struct Examination {
+    /// What the file is by its content.
+    pub format: Format,
+    /// What may be done with it.
+    pub verdict: Verdict,
+    /// Names, types and shapes of its tensors, when the file was read as far as that. Those of a torch file
+    /// have empty ranges.
+    pub contents: Option<Header>,
+}
+
 /// Decides about a file of `size` bytes that is to be published as `file_name`.
 ///
 /// Reads by position only, so that the very file that was judged can be published. Errors of reading
 /// deny: nothing is known about such a file.
 pub fn admit<F: ReadAt + ?Sized>(file: &F, size: u64, file_name: &str) -> Verdict {
-    admit_within(file, size, file_name, Limits::default())
+    examine(file, size, file_name, Limits::default()).verdict
 }
 
-/// The same with other limits than the usual ones.
+/// The same with other limits than the usual ones, and with what was found in the file.
 ///
 /// A panic of a reader denies too: a file that finds a mistake of ours is not published for it.
-pub fn admit_within<F: ReadAt + ?Sized>(file: &F, size: u64, file_name: &str, limits: Limits) -> Verdict {
+pub fn examine<F: ReadAt + ?Sized>(file: &F, size: u64, file_name: &str, limits: Limits) -> Examination {
     let judged = catch_unwind(AssertUnwindSafe(|| judge(file, size, file_name, limits)));
-    judged
-        .unwrap_or_else(|_| Verdict::denied("scanner_panic", "the scan broke off, nothing is known about it"))
+    judged.unwrap_or_else(|_| {
+        let verdict = Verdict::denied("scanner_panic", "the scan broke off, nothing is known about it");
+        Examination { format: Format::Unknown, verdict, contents: None }
+    })
 }
 
-fn judge<F: ReadAt + ?Sized>(file: &F, size: u64, file_name: &str, limits: Limits) -> Verdict {
+fn judge<F: ReadAt + ?Sized>(file: &F, size: u64, file_name: &str, limits: Limits) -> Examination {
     let head = match file.head(SNIFF_LENGTH) {
         Ok(head) => head,
-        Err(error) => return unreadable(&error),
+        Err(error) => {
+            return Examination { format: Format::Unknown, verdict: unreadable(&error), contents: None };
+        }
     };
     let claim = Claim::of(file_name);
     let format = sniff(&head, size);
-    if let Some(verdict) = refuse_non_models(format, claim) {
-        return verdict;
-    }
-    match claim {
-        Claim::Safetensors => admit_safetensors(file, size, format),
-        Claim::Pickle => admit_pickle(file, size, format, limits),
+    let (verdict, contents) = match refuse_non_models(format, claim) {
+        Some(verdict) => (verdict, None),
+        None => judge_model(file, size, format, claim, limits),
+    };
+    Examination { format, verdict, contents }
+}
+
+fn judge_model<F: ReadAt + ?Sized>(
+    file: &F,
+    size: u64,
+    format: Format,
+    claim: Claim,
+    limits: Limits,
+) -> (Verdict, Option<Header>) {
+    let verdict = match claim {
+        Claim::Safetensors => return admit_safetensors(file, size, format),
+        Claim::Pickle => return admit_pickle(file, size, format, limits),
+        Claim::Other if format == Format::Safetensors => return admit_safetensors(file, size, format),
         Claim::Gguf if format == Format::Gguf => inert(inert::check_gguf(file, size)),
         Claim::Onnx if !format.is_pickle() => inert(inert::check_onnx(file, size)),
         Claim::Json if !format.is_pickle() => inert(inert::check_json(file, size)),
         Claim::Text if !format.is_pickle() => inert(inert::check_text(file, size)),
         Claim::Gguf | Claim::Onnx | Claim::Json | Claim::Text => mismatch(format, claim),
         Claim::Other => admit_other(file, size, format),
-    }
+    };
+    (verdict, None)
 }
 
 /// What is no model whatever its name: pages, texts, archives, nothing.
@@ -173,26 +203,31 @@ fn refuse_non_models(format: Format, claim: Claim) -> Option<Verdict> {
     Some(Verdict::malformed(format!("it is {format} where {expected} should be: {advice}")))
 }
 
-fn admit_safetensors<F: ReadAt + ?Sized>(file: &F, size: u64, format: Format) -> Verdict {
+fn admit_safetensors<F: ReadAt + ?Sized>(file: &F, size: u64, format: Format) -> (Verdict, Option<Header>) {
     if format.is_pickle() {
         let reason =
             format!("it is {format} under the name of a safetensors file: loading it could run a program");
-        return Verdict::denied("pickle_named_safetensors", reason);
+        return (Verdict::denied("pickle_named_safetensors", reason), None);
     }
     if matches!(format, Format::Gguf) {
-        return Verdict::malformed("it is a GGUF file: rename to .gguf");
+        return (Verdict::malformed("it is a GGUF file: rename to .gguf"), None);
     }
     match Header::read(file, size) {
-        Ok(_) => Verdict::Clean,
-        Err(Malformed::Read(error)) => unreadable(&error),
-        Err(error) => Verdict::malformed(format!("it is not a valid safetensors file: {error}")),
+        Ok(header) => (Verdict::Clean, Some(header)),
+        Err(Malformed::Read(error)) => (unreadable(&error), None),
+        Err(error) => (Verdict::malformed(format!("it is not a valid safetensors file: {error}")), None),
     }
 }
 
-fn admit_pickle<F: ReadAt + ?Sized>(file: &F, size: u64, format: Format, limits: Limits) -> Verdict {
-    match format {
-        Format::TorchZip | Format::Zip => scanned(torch::scan_zip(file, size, limits)),
-        Format::TorchLegacy => scanned(torch::scan_legacy(file, size, limits)),
+fn admit_pickle<F: ReadAt + ?Sized>(
+    file: &F,
+    size: u64,
+    format: Format,
+    limits: Limits,
+) -> (Verdict, Option<Header>) {
+    let verdict = match format {
+        Format::TorchZip | Format::Zip => return scanned(torch::scan_zip(file, size, limits)),
+        Format::TorchLegacy => return scanned(torch::scan_legacy(file, size, limits)),
         Format::Safetensors => Verdict::denied(
             "safetensors_named_pickle",
             "it is a safetensors file under the name of a torch file: rename to .safetensors",
@@ -208,20 +243,31 @@ fn admit_pickle<F: ReadAt + ?Sized>(file: &F, size: u64, format: Format, limits:
         ),
         Format::Npy => Verdict::denied("npy", "it is a NumPy array, which can hold a pickle"),
         _ => Verdict::denied("unrecognised", format!("it is {format}, not a torch file")),
+    };
+    (verdict, None)
+}
+
+fn scanned(result: Checked<Vec<NamedTensor>>) -> (Verdict, Option<Header>) {
+    match result {
+        Ok(tensors) => (Verdict::Clean, Some(contents(tensors))),
+        Err(Denial { rule, reason }) => (Verdict::Denied { rule, reason }, None),
     }
 }
 
-fn scanned<T>(result: Checked<T>) -> Verdict {
-    match result {
-        Ok(_) => Verdict::Clean,
-        Err(Denial { rule, reason }) => Verdict::Denied { rule, reason },
-    }
+/// The tensors of a torch file in the words of a safetensors header.
+fn contents(tensors: Vec<NamedTensor>) -> Header {
+    let tensor = |tensor: NamedTensor| Tensor {
+        name: tensor.name.into(),
+        dtype: Dtype::from_name(tensor.dtype).unwrap_or(Dtype::U8),
+        shape: tensor.shape.into(),
+        range: 0..0,
+    };
+    Header { tensors: tensors.into_iter().map(tensor).collect(), ..Header::default() }
 }
 
 /// A name that promises nothing: only content that is known to be inert passes.
 fn admit_other<F: ReadAt + ?Sized>(file: &F, size: u64, format: Format) -> Verdict {
     match format {
-        Format::Safetensors => admit_safetensors(file, size, format),
         Format::Gguf => inert(inert::check_gguf(file, size)),
         Format::Onnx => inert(inert::check_onnx(file, size)),
         Format::Json => inert(inert::check_json(file, size)),

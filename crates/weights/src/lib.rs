@@ -23,7 +23,7 @@ pub mod read;
 pub mod safetensors;
 mod torch;
 
-pub use check::{Verdict, admit, admit_within};
+pub use check::{Examination, Verdict, admit, examine};
 pub use digest::Sha256;
 pub use format::{Format, sniff};
 pub use identify::{Identity, identify};

@@ -1,7 +1,7 @@
 //! What the end of a tensor's name says about the algorithm of an adapter, and what the start says about
 //! where it goes and who wrote it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::facts::Facts;
 
@@ -184,26 +184,26 @@ pub(super) fn start(name: &str) -> (&'static str, &str, Option<&'static str>) {
 
 /// The tensors of one adapted module.
 #[derive(Debug, Default)]
-pub(super) struct Module {
-    shapes: BTreeMap<Role, Box<[u64]>>,
+pub(super) struct Module<'a> {
+    shapes: Vec<(Role, &'a [u64])>,
 }
 
-impl Module {
-    pub(super) fn add(&mut self, role: Role, shape: &[u64]) {
-        self.shapes.entry(role).or_insert_with(|| shape.into());
-    }
-
+impl<'a> Module<'a> {
     pub(super) fn has(&self, role: Role) -> bool {
-        self.shapes.contains_key(&role)
+        self.shape(role).is_some()
     }
 
     /// Nothing but a scale, which says nothing about an algorithm.
     pub(super) fn is_alpha_alone(&self) -> bool {
-        self.shapes.keys().all(|role| *role == Role::Alpha)
+        self.shapes.iter().all(|(role, _)| *role == Role::Alpha)
+    }
+
+    fn shape(&self, role: Role) -> Option<&'a [u64]> {
+        self.shapes.iter().find(|(known, _)| *known == role).map(|(_, shape)| *shape)
     }
 
     fn side(&self, role: Role, axis: usize) -> Option<u64> {
-        self.shapes.get(&role)?.get(axis).copied()
+        self.shape(role)?.get(axis).copied()
     }
 
     /// The width of the vectors that the adapted module takes.
@@ -227,7 +227,7 @@ impl Module {
             first.checked_mul(second)
         };
         let orthogonal = || {
-            let blocks = self.shapes.get(&Role::OrthogonalBlocks)?;
+            let blocks = self.shape(Role::OrthogonalBlocks)?;
             let (count, size) = (blocks.len().checked_sub(3)?, blocks.last()?);
             blocks[count].checked_mul(*size)
         };
@@ -244,35 +244,36 @@ impl Module {
             .or_else(|| self.side(Role::LohaIn, 0))
             .or_else(|| self.side(Role::KroneckerSecondIn, 0))
             .or_else(|| self.side(Role::KroneckerFirstIn, 0))
-            .or_else(|| self.shapes.get(&Role::OrthogonalBlocks)?.last().copied())
-            .or_else(|| self.shapes.get(&Role::Butterfly)?.last().copied())
+            .or_else(|| self.shape(Role::OrthogonalBlocks)?.last().copied())
+            .or_else(|| self.shape(Role::Butterfly)?.last().copied())
             .or_else(|| self.side(Role::Householder, 1))
     }
 
     /// A convolution with a kernel wider than one.
     pub(super) fn is_wide_convolution(&self) -> bool {
-        self.has(Role::Mid)
-            || self.shapes.get(&Role::Down).is_some_and(|shape| shape.len() > 2 && shape[2] > 1)
+        self.has(Role::Mid) || self.shape(Role::Down).is_some_and(|shape| shape.len() > 2 && shape[2] > 1)
     }
 
     /// Blocks of four dimensions are BOFT's, of three OFT's.
     pub(super) fn is_butterfly(&self) -> bool {
-        self.has(Role::Butterfly)
-            || self.shapes.get(&Role::OrthogonalBlocks).is_some_and(|shape| shape.len() == 4)
+        self.has(Role::Butterfly) || self.shape(Role::OrthogonalBlocks).is_some_and(|shape| shape.len() == 4)
     }
 }
 
 /// The modules of an adapter by their whole names.
 #[derive(Debug, Default)]
-pub(super) struct Adapter {
-    pub(super) modules: BTreeMap<String, Module>,
+pub(super) struct Adapter<'a> {
+    pub(super) modules: HashMap<&'a str, Module<'a>>,
+    roles: BTreeSet<Role>,
     pub(super) tensors: usize,
 }
 
-impl Adapter {
-    pub(super) fn add(&mut self, name: &str, shape: &[u64]) -> bool {
+impl<'a> Adapter<'a> {
+    /// Takes a tensor in when its name is one of an adapter.
+    pub(super) fn add(&mut self, name: &'a str, shape: &'a [u64]) -> bool {
         let Some((module, role)) = split(name) else { return false };
-        self.modules.entry(module.to_owned()).or_default().add(role, shape);
+        self.modules.entry(module).or_default().shapes.push((role, shape));
+        self.roles.insert(role);
         self.tensors += 1;
         true
     }
@@ -282,24 +283,23 @@ impl Adapter {
         let mut facts = Facts::default();
         for (name, module) in &self.modules {
             let (part, rest, _) = start(name);
-            let output = module.output().or_else(|| module.shapes.values().next()?.first().copied());
+            let output = module.output().or_else(|| module.shapes.first()?.1.first().copied());
             facts.add(part, rest, module.input(), output, &[]);
         }
         facts
     }
 
-    /// How many modules have this role.
-    fn count(&self, holds: impl Fn(&Module) -> bool) -> usize {
-        self.modules.values().filter(|module| holds(module)).count()
+    fn any(&self, holds: impl Fn(&Module<'a>) -> bool) -> bool {
+        self.modules.values().any(holds)
     }
 
     /// The algorithm that most tells this file from others: rare roles before common ones.
     pub(super) fn algorithm(&self) -> &'static str {
-        let has = |role: Role| self.count(|module| module.has(role)) > 0;
+        let has = |role: Role| self.roles.contains(&role);
         let order: &[(bool, &'static str)] = &[
             (has(Role::LohaIn), "loha"),
             (has(Role::KroneckerFirst) || has(Role::KroneckerFirstIn), "lokr"),
-            (self.count(Module::is_butterfly) > 0, "boft"),
+            (self.any(Module::is_butterfly), "boft"),
             (has(Role::OrthogonalBlocks), "oft"),
             (has(Role::OnInput) || has(Role::Ia3), "ia3"),
             (has(Role::GloraA) && has(Role::GloraB), "glora"),
@@ -308,7 +308,7 @@ impl Adapter {
             (has(Role::Fourier), "fourierft"),
             (has(Role::Householder), "hra"),
             (has(Role::Magnitude), "dora"),
-            (self.count(Module::is_wide_convolution) > 0, "locon"),
+            (self.any(Module::is_wide_convolution), "locon"),
             (has(Role::Down) || has(Role::Up), "lora"),
             (has(Role::Difference) || has(Role::BiasDifference), "full"),
             (has(Role::SparseBias), "sparse_bias"),
@@ -327,11 +327,7 @@ impl Adapter {
             (Role::Difference, "full"),
             (Role::GloraA, "glora"),
         ];
-        kinds
-            .iter()
-            .filter(|(role, _)| self.count(|module| module.has(*role)) > 0)
-            .map(|(_, name)| *name)
-            .collect()
+        kinds.iter().filter(|(role, _)| self.roles.contains(role)).map(|(_, name)| *name).collect()
     }
 
     /// The spelling of most modules.

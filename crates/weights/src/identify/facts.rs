@@ -4,7 +4,8 @@
 //! template `double_blocks_#_img_attn_qkv` with the number 3 kept beside it, so that one rule holds for
 //! every trainer's spelling.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
 /// The most numbers of one name that are kept.
 const NUMBERS: usize = 4;
@@ -24,6 +25,8 @@ struct Template {
 #[derive(Debug, Default)]
 pub(super) struct Facts {
     templates: HashMap<String, Template>,
+    /// Every word of every template: most patterns have one that is not there.
+    words: HashSet<String>,
 }
 
 /// Flattens a name into its template and the numbers in it.
@@ -68,8 +71,13 @@ impl Facts {
         output: Option<u64>,
         shape: &[u64],
     ) {
-        let (flat, numbers) = flatten(name);
-        let template = self.templates.entry(format!("{part}{flat}")).or_default();
+        let (mut flat, numbers) = flatten(name);
+        flat.insert_str(0, part);
+        if !self.templates.contains_key(&flat) {
+            self.words.extend(words(&flat).map(str::to_owned));
+            self.templates.insert(flat.clone(), Template::default());
+        }
+        let template = self.templates.get_mut(&flat).expect("it was just put there");
         template.numbers.push(numbers);
         insert_width(&mut template.inputs, input);
         insert_width(&mut template.outputs, output);
@@ -79,19 +87,21 @@ impl Facts {
     }
 
     fn matching<'a>(&'a self, pattern: &'a Pattern) -> impl Iterator<Item = (&'a Template, usize)> {
-        self.templates.iter().filter_map(|(text, template)| Some((template, pattern.find(text)?)))
+        let there = pattern.word.as_ref().is_none_or(|word| self.words.contains(word));
+        let templates = there.then_some(&self.templates).into_iter().flatten();
+        templates.filter_map(|(text, template)| Some((template, pattern.find(text)?)))
     }
 
     /// Whether some name matches.
-    pub(super) fn has(&self, pattern: &str) -> bool {
-        let pattern = Pattern::new(pattern);
+    pub(super) fn has(&self, pattern: &'static str) -> bool {
+        let pattern = compiled(pattern);
         self.matching(&pattern)
             .any(|(template, at)| template.numbers.iter().any(|row| pattern.fits(*row, at)))
     }
 
     /// One more than the highest number at the pattern's first `#`.
-    pub(super) fn blocks(&self, pattern: &str) -> Option<u64> {
-        let pattern = Pattern::new(pattern);
+    pub(super) fn blocks(&self, pattern: &'static str) -> Option<u64> {
+        let pattern = compiled(pattern);
         let pattern = &pattern;
         let numbers = self.matching(pattern).flat_map(|(template, at)| {
             let rows = template.numbers.iter().filter(move |row| at < row.len() && pattern.fits(**row, at));
@@ -101,22 +111,22 @@ impl Facts {
     }
 
     /// Whether a matching module takes vectors of this width.
-    pub(super) fn takes(&self, pattern: &str, width: u64) -> bool {
+    pub(super) fn takes(&self, pattern: &'static str, width: u64) -> bool {
         self.any(pattern, |template| template.inputs.contains(&width))
     }
 
     /// Whether a matching module gives vectors of this width.
-    pub(super) fn gives(&self, pattern: &str, width: u64) -> bool {
+    pub(super) fn gives(&self, pattern: &'static str, width: u64) -> bool {
         self.any(pattern, |template| template.outputs.contains(&width))
     }
 
     /// Whether a matching tensor has this length along `axis`.
-    pub(super) fn side(&self, pattern: &str, axis: usize, length: u64) -> bool {
+    pub(super) fn side(&self, pattern: &'static str, axis: usize, length: u64) -> bool {
         self.any(pattern, |template| template.shapes.iter().any(|shape| shape.get(axis) == Some(&length)))
     }
 
-    fn any(&self, pattern: &str, holds: impl Fn(&Template) -> bool) -> bool {
-        let pattern = Pattern::new(pattern);
+    fn any(&self, pattern: &'static str, holds: impl Fn(&Template) -> bool) -> bool {
+        let pattern = compiled(pattern);
         self.matching(&pattern).any(|(template, _)| holds(template))
     }
 }
@@ -125,9 +135,23 @@ impl Facts {
 /// at the end when the last word may go on. Questions about widths do not look at the numbers.
 struct Pattern {
     text: String,
+    /// A word that a template must have, when the pattern has a whole one.
+    word: Option<String>,
     wanted: Vec<Option<u16>>,
     from_start: bool,
     open_end: bool,
+}
+
+/// Patterns stand in tables, so there are few, and each is read once.
+static COMPILED: LazyLock<RwLock<HashMap<&'static str, Arc<Pattern>>>> = LazyLock::new(RwLock::default);
+
+fn compiled(pattern: &'static str) -> Arc<Pattern> {
+    let known = COMPILED.read().unwrap_or_else(PoisonError::into_inner).get(pattern).map(Arc::clone);
+    known.unwrap_or_else(|| {
+        let new = Arc::new(Pattern::new(pattern));
+        COMPILED.write().unwrap_or_else(PoisonError::into_inner).insert(pattern, Arc::clone(&new));
+        new
+    })
 }
 
 impl Pattern {
@@ -153,18 +177,20 @@ impl Pattern {
                 text.push_str(token);
             }
         }
-        Self { text, wanted, from_start, open_end }
+        let whole = if open_end { text.rsplit_once('_').map_or("", |(whole, _)| whole) } else { &text };
+        let word = words(whole).max_by_key(|word| word.len()).map(str::to_owned);
+        Self { text, word, wanted, from_start, open_end }
     }
 
     /// Where in a template's numbers the pattern's first one is, when the template has the pattern.
     fn find(&self, template: &str) -> Option<usize> {
-        let starts = template.match_indices(self.text.as_str()).map(|(at, _)| at);
-        let at = starts.into_iter().find(|at| {
-            let before =
-                if self.from_start { *at == 0 } else { is_border(template[..*at].chars().next_back()) };
-            let after = template[at + self.text.len()..].chars().next();
-            before && (self.open_end || is_border(after))
-        })?;
+        let ends_well =
+            |at: usize| self.open_end || is_border(template[at + self.text.len()..].chars().next());
+        if self.from_start {
+            return (template.starts_with(&self.text) && ends_well(0)).then_some(0);
+        }
+        let mut starts = template.match_indices(self.text.as_str()).map(|(at, _)| at);
+        let at = starts.find(|at| is_border(template[..*at].chars().next_back()) && ends_well(*at))?;
         Some(template[..at].matches('#').count())
     }
 
@@ -175,6 +201,11 @@ impl Pattern {
             (None, _) => true,
         })
     }
+}
+
+/// The words between the borders, without the numbers.
+fn words(template: &str) -> impl Iterator<Item = &str> {
+    template.split(['_', ':']).filter(|word| !word.is_empty() && *word != "#")
 }
 
 fn is_border(neighbour: Option<char>) -> bool {

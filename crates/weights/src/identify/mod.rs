@@ -81,7 +81,8 @@ pub struct Identity {
     /// What the metadata says about the training; hostile text.
     pub training: Vec<(String, String)>,
     /// The structure as one number, an MD5 over names and shapes: equal means the same architecture.
-    pub fingerprint: String,
+    /// Adapters have none, their ranks differ.
+    pub fingerprint: Option<String>,
     /// Why it is that.
     pub evidence: Vec<String>,
     /// What does not fit together.
@@ -111,7 +112,6 @@ pub fn identify_header(header: &Header, file_name: &str) -> Identity {
         }
     }
     let mut identity = Identity {
-        fingerprint: fingerprint::of(header.tensors.iter().map(|tensor| (&*tensor.name, &*tensor.shape))),
         parameters: header.parameters(),
         dtype: most_elements(header).map(Dtype::name),
         trainer: claims.trainer(),
@@ -128,7 +128,7 @@ pub fn identify_header(header: &Header, file_name: &str) -> Identity {
 }
 
 /// An adapter is mostly adapter tensors; IA³ has a plain weight beside each of its markers.
-fn is_adapter(adapter: &Adapter, others: &[&Tensor]) -> bool {
+fn is_adapter(adapter: &Adapter<'_>, others: &[&Tensor]) -> bool {
     let strong = adapter.modules.values().filter(|module| !module.is_alpha_alone()).count();
     let weights = others
         .iter()
@@ -138,7 +138,7 @@ fn is_adapter(adapter: &Adapter, others: &[&Tensor]) -> bool {
     strong > 0 && adapter.tensors + 2 * weights > others.len()
 }
 
-fn describe_adapter(identity: &mut Identity, adapter: &Adapter, claims: &Claims<'_>) {
+fn describe_adapter(identity: &mut Identity, adapter: &Adapter<'_>, claims: &Claims<'_>) {
     identity.kind = "lora";
     identity.algorithm = Some(adapter.algorithm());
     identity.naming = adapter.naming();
@@ -166,7 +166,10 @@ fn describe_model(identity: &mut Identity, header: &Header) {
     identity.naming =
         Some(if DIFFUSERS_NAMES.iter().any(|pattern| facts.has(pattern)) { "diffusers" } else { "original" });
     identity.kind = "unknown";
-    if let Some(known) = fingerprint::find(&identity.fingerprint) {
+    let fingerprint = fingerprint::of(header.tensors.iter().map(|tensor| (&*tensor.name, &*tensor.shape)));
+    let known = fingerprint::find(&fingerprint);
+    identity.fingerprint = Some(fingerprint);
+    if let Some(known) = known {
         identity.kind = known.kind;
         identity.evidence.push(format!("it has the structure of {}", known.name));
         if !known.base.is_empty() {
@@ -189,9 +192,29 @@ fn describe_model(identity: &mut Identity, header: &Header) {
     {
         identity.kind = "checkpoint";
     }
+    if identity.kind == "unknown" {
+        describe_embedding(identity, &header.tensors);
+    }
     if identity.kind == "unknown" && header.tensors.iter().any(|tensor| tensor.name.starts_with("lora_")) {
         identity.warnings.push("its names begin with `lora_` but it is no adapter".to_owned());
     }
+}
+
+/// Embeddings are named by their token, so only the few rows of a text encoder's width tell them.
+fn describe_embedding(identity: &mut Identity, tensors: &[Tensor]) {
+    let width = |tensor: &Tensor| (tensor.shape.len() <= 2).then(|| tensor.shape.last().copied()).flatten();
+    let widths: Option<Vec<u64>> = tensors.iter().map(width).collect();
+    let Some(widths) = widths.filter(|widths| (1..=8).contains(&widths.len())) else { return };
+    let has = |width: u64| widths.contains(&width);
+    let base = match (has(768), has(1024), has(1280)) {
+        (true, false, true) => "sdxl",
+        (true, false, false) => "sd-1",
+        (false, true, false) => "sd-2",
+        _ => return,
+    };
+    identity.kind = "embedding";
+    identity.evidence.push("it holds a few rows as wide as a text encoder".to_owned());
+    set_base(identity, base, "", 70);
 }
 
 /// The tensors of a whole model; the words in front of the denoiser are taken off.
@@ -344,6 +367,9 @@ fn read_alpha<F: ReadAt + ?Sized>(header: &Header, file: &F) -> io::Result<Optio
 fn read_scalar<F: ReadAt + ?Sized>(tensor: &Tensor, data_start: u64, file: &F) -> io::Result<Option<f64>> {
     let mut bytes = [0; 8];
     let length = (tensor.dtype.bits() / 8) as usize;
+    if tensor.range.is_empty() {
+        return Ok(None);
+    }
     file.read_exact_at(&mut bytes[..length], data_start + tensor.range.start)?;
     let half = u16::from_le_bytes([bytes[0], bytes[1]]);
     let word = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);

@@ -112,6 +112,52 @@ impl Visitor<'_> for Name {
     }
 }
 
+/// A field of a tensor; the three that every tensor has are not copied.
+enum Field {
+    Dtype,
+    Shape,
+    Range,
+    Other(Box<str>),
+}
+
+impl Field {
+    fn name(&self) -> &str {
+        match self {
+            Self::Dtype => "dtype",
+            Self::Shape => "shape",
+            Self::Range => "data_offsets",
+            Self::Other(name) => name,
+        }
+    }
+}
+
+struct FieldSeed;
+
+impl<'de> DeserializeSeed<'de> for FieldSeed {
+    type Value = Field;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Field, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for FieldSeed {
+    type Value = Field;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("the name of a field")
+    }
+
+    fn visit_str<E: de::Error>(self, name: &str) -> Result<Field, E> {
+        match name {
+            "dtype" => Ok(Field::Dtype),
+            "shape" => Ok(Field::Shape),
+            "data_offsets" => Ok(Field::Range),
+            other => Name.visit_str(other).map(Field::Other),
+        }
+    }
+}
+
 struct MetadataSeed;
 
 impl<'de> DeserializeSeed<'de> for MetadataSeed {
@@ -201,19 +247,19 @@ impl<'de> Visitor<'de> for TensorSeed {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Tensor, A::Error> {
         let (mut dtype, mut shape, mut range) = (None, None, None);
-        let mut others = HashSet::new();
-        while let Some(field) = map.next_key_seed(Name)? {
-            let again = match &*field {
-                "dtype" => dtype.replace(map.next_value_seed(DtypeSeed)?).is_some(),
-                "shape" => shape.replace(map.next_value_seed(ShapeSeed)?).is_some(),
-                "data_offsets" => range.replace(map.next_value::<[u64; 2]>()?).is_some(),
-                _ => {
+        let mut others: Option<HashSet<Box<str>>> = None;
+        while let Some(field) = map.next_key_seed(FieldSeed)? {
+            let again = match &field {
+                Field::Dtype => dtype.replace(map.next_value_seed(DtypeSeed)?).is_some(),
+                Field::Shape => shape.replace(map.next_value_seed(ShapeSeed)?).is_some(),
+                Field::Range => range.replace(map.next_value::<[u64; 2]>()?).is_some(),
+                Field::Other(name) => {
                     map.next_value_seed(Bounded { depth: 3 })?;
-                    !others.insert(field.clone())
+                    !others.get_or_insert_default().insert(name.clone())
                 }
             };
             if again {
-                return Err(twice(&field));
+                return Err(twice(field.name()));
             }
         }
         let dtype = dtype.ok_or_else(|| self.missing("dtype"))?;

@@ -1,6 +1,6 @@
 //! Files as torch writes them: all of them are clean.
 
-use lorakeep_weights::{Verdict, admit};
+use lorakeep_weights::{Limits, Verdict, admit, examine};
 
 use crate::pickles::{Pickle, two_tensors};
 use crate::zips::{Member, Zip};
@@ -348,4 +348,15 @@ fn files_from_before_torch_1_6_are_clean() {
     assert_clean(&bytes, "a legacy file");
     let bytes = legacy(Pickle::new().raw(b"}").put().stop(), &[]);
     assert_clean(&bytes, "a legacy file without tensors");
+}
+
+#[test]
+fn the_tensors_of_a_torch_file_are_known_by_name() {
+    let bytes = torch_zip(two_tensors(), &[("0", 24), ("1", 4)]);
+    let found = examine(&bytes, bytes.len() as u64, "model.pt", Limits::default());
+    let contents = found.contents.expect("a clean file was read");
+    let names: Vec<&str> = contents.tensors.iter().map(|tensor| &*tensor.name).collect();
+    assert_eq!(names, ["weight", "bias"]);
+    assert_eq!((*contents.tensors[0].shape).to_vec(), [2, 3]);
+    assert_eq!(contents.tensors[1].dtype.name(), "F16");
 }

@@ -270,8 +270,9 @@ fn traps_of_real_files_are_not_taken_for_something_else() {
 
 #[test]
 fn small_files_are_known_by_their_names() {
-    let cases: [(&[&str], &str, Option<&str>); 6] = [
+    let cases: [(&[&str], &str, Option<&str>); 7] = [
         (&["emb_params\tF32\t4,768"], "embedding", Some("sd-1")),
+        (&["*\tF32\t3,768"], "embedding", Some("sd-1")),
         (&["clip_l\tF32\t4,768", "clip_g\tF32\t4,1280"], "embedding", Some("sdxl")),
         (&["decoder.conv_in.weight\tF32\t512,4,3,3", "decoder.conv_out.weight\tF32\t3,128,3,3"], "vae", None),
         (&["ip_adapter.1.to_k_ip.weight\tF32\t320,768"], "ip_adapter", Some("sd-1")),

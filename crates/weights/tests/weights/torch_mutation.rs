@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lorakeep_weights::{Limits, Verdict, admit, admit_within};
+use lorakeep_weights::{Limits, Verdict, admit, examine};
 use proptest::prelude::*;
 
 use crate::benign::{legacy, legacy_object};
@@ -61,7 +61,7 @@ fn a_file_cut_anywhere_is_not_clean() {
 fn no_time_left_is_a_denial() {
     let bytes = zip_file();
     let limits = Limits { time: Duration::ZERO, ..Limits::default() };
-    let verdict = admit_within(&bytes, bytes.len() as u64, "model.pt", limits);
+    let verdict = examine(&bytes, bytes.len() as u64, "model.pt", limits).verdict;
     assert!(matches!(verdict, Verdict::Denied { rule: "limit_time", .. }), "{verdict:?}");
 }
 
@@ -78,7 +78,7 @@ fn each_limit_denies_by_its_own_rule() {
         (Limits { remembered: 10, ..usual }, "limit_memory"),
         (Limits { members: 3, ..usual }, "zip_members"),
     ] {
-        let verdict = admit_within(&bytes, bytes.len() as u64, "model.pt", limits);
+        let verdict = examine(&bytes, bytes.len() as u64, "model.pt", limits).verdict;
         assert!(
             matches!(verdict, Verdict::Denied { rule, .. } if rule == expected),
             "{expected}: {verdict:?}"
