@@ -37,6 +37,8 @@ pub(crate) struct Unreadable {
 mod words {
     pub(super) const FILE_PRESENT: &str =
         "Cannot remove from catalog while file exists on disk. Delete the file first.";
+    pub(super) const VERSION_NOT_FOUND: &str = "Version not found in models catalog";
+    pub(super) const IMAGE_NOT_FOUND: &str = "Image not found";
     pub(super) const NOT_FOUND: &str = "Not Found";
     pub(super) const METHOD_NOT_ALLOWED: &str = "Method Not Allowed";
 }
@@ -92,6 +94,8 @@ impl From<Error> for Refusal {
 fn contract_words(error: &Error) -> Option<String> {
     match error {
         Error::NotFound { thing: Thing::Entry, name } => Some(format!("Model '{name}' not found in catalog")),
+        Error::NotFound { thing: Thing::Version, .. } => Some(words::VERSION_NOT_FOUND.to_owned()),
+        Error::NotFound { thing: Thing::Image, .. } => Some(words::IMAGE_NOT_FOUND.to_owned()),
         Error::Conflict { code: "file_present", .. } => Some(words::FILE_PRESENT.to_owned()),
         Error::Invalid(invalid) if invalid.code == "malformed_catalog" => {
             Some(format!("Invalid JSON: {}", invalid.message))

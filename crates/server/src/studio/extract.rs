@@ -225,6 +225,21 @@ impl<S: Send + Sync> FromRequestParts<S> for FileName {
     }
 }
 
+/// A number as the one parameter of the path; anything else is input of the wrong shape, as the contract has it.
+pub(super) struct PathId(pub(super) u64);
+
+impl<S: Send + Sync> FromRequestParts<S> for PathId {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        let FileName(text) = FileName::from_request_parts(parts, state).await?;
+        text.parse().map(Self).map_err(|_| {
+            let loc = vec!["path".into(), "id".into()];
+            Refusal::unreadable(loc, "Input should be a valid integer", "int_parsing")
+        })
+    }
+}
+
 /// `limit` and `cursor` of a list.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct PageQuery {

@@ -3,10 +3,13 @@
 //! `docs/http-api.md` is its page. Handlers parse, call one method of the registry and translate.
 
 mod cache;
+mod civitai;
+mod civitai_map;
 mod downloads;
 mod entries;
 mod extract;
 mod files;
+mod loras;
 mod models;
 mod multipart;
 mod settings;
@@ -30,6 +33,7 @@ const IMPORTS_AT_ONCE: usize = 2;
 /// What the studio's handlers keep between requests.
 pub(crate) struct Studio {
     listings: cache::Listings,
+    civitai_map: civitai_map::Cache,
     status: status::StatusStream,
     imports: Semaphore,
 }
@@ -38,6 +42,7 @@ impl Studio {
     pub(crate) fn new(registry: Registry, shutdown: CancellationToken) -> Self {
         Self {
             listings: cache::Listings::default(),
+            civitai_map: civitai_map::Cache::default(),
             status: status::StatusStream::new(registry, shutdown),
             imports: Semaphore::new(IMPORTS_AT_ONCE),
         }
@@ -49,6 +54,8 @@ pub(crate) fn routes(app: &App) -> Router<App> {
         .merge(catalog_routes())
         .merge(download_routes())
         .merge(file_routes())
+        .merge(civitai::routes())
+        .merge(loras::routes())
         .route("/api/admin/settings", get(settings::show).put(settings::change))
         .route("/api/admin/doctor", get(settings::examine))
         .route_layer(from_fn_with_state(app.clone(), auth::require_admin))

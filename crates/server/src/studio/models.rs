@@ -19,8 +19,10 @@ pub(super) async fn list_loras(State(app): AppState, headers: HeaderMap) -> Resu
     list(&app, CatalogName::Loras, &headers).await
 }
 
+/// Keep it, and ask whether it is still right.
+pub(super) const REVALIDATE: HeaderValue = HeaderValue::from_static("private, no-cache");
+
 async fn list(app: &App, catalog: CatalogName, headers: &HeaderMap) -> Result<Response, Refusal> {
-    const REVALIDATE: HeaderValue = HeaderValue::from_static("private, no-cache");
     let listings = &app.studio().listings;
     let etag = listings.etag(app.registry(), catalog);
     if is_known(headers, &etag) {
@@ -33,7 +35,7 @@ async fn list(app: &App, catalog: CatalogName, headers: &HeaderMap) -> Result<Re
 }
 
 /// Whether the client holds these bytes already (RFC 9110 section 13.1.2: compared weakly).
-fn is_known(headers: &HeaderMap, etag: &HeaderValue) -> bool {
+pub(super) fn is_known(headers: &HeaderMap, etag: &HeaderValue) -> bool {
     let Ok(etag) = etag.to_str() else { return false };
     let known = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     known

@@ -1,0 +1,97 @@
+//! CivitAI: which versions are here, adding one, making a LoRA a style.
+
+use axum::extract::State;
+use axum::routing::{get, post};
+use axum::{Json as JsonBody, Router};
+use http::StatusCode;
+use lorakeep_registry::{AddVersion, Added, Error, Promoted};
+use serde::{Deserialize, Serialize};
+
+use super::civitai_map;
+use super::extract::{self, PathId, Query};
+use crate::app::{App, AppState};
+use crate::envelope::Refusal;
+
+pub(super) fn routes() -> Router<App> {
+    Router::new()
+        .route("/api/admin/models/civitai-map", get(civitai_map::show))
+        .route("/api/admin/civitai/add/{version_id}", post(add))
+        .route("/api/admin/civitai/promote-to-lora/{version_id}", post(promote))
+}
+
+/// Which file of the version, and whether early access matters.
+#[derive(Debug, Deserialize)]
+struct AddQuery {
+    file_id: Option<u64>,
+    #[serde(default, deserialize_with = "extract::flag")]
+    early_access: bool,
+}
+
+async fn add(
+    State(app): AppState,
+    PathId(version_id): PathId,
+    Query(query): Query<AddQuery>,
+) -> Result<JsonBody<AddedVersionView>, Refusal> {
+    let wanted = AddVersion { version_id, file_id: query.file_id, early_access: query.early_access };
+    let added = app.registry().add_version(wanted).await.map_err(upstream_refusal)?;
+    Ok(JsonBody(added.into()))
+}
+
+async fn promote(
+    State(app): AppState,
+    PathId(version_id): PathId,
+) -> Result<JsonBody<PromotedView>, Refusal> {
+    Ok(JsonBody(app.registry().promote_version(version_id).await?.into()))
+}
+
+/// What is gone upstream is 404; any other refusal of an upstream is 502, so that it never looks like one of ours.
+pub(super) fn upstream_refusal(error: Error) -> Refusal {
+    match error {
+        Error::Upstream { code, status: Some(404 | 410), message } => {
+            Refusal::new(StatusCode::NOT_FOUND, code, message)
+        }
+        other => other.into(),
+    }
+}
+
+/// The contract's answers, each with its own fields.
+#[derive(Debug, Serialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
+enum AddedVersionView {
+    Added { file: String, name: String, category: String, dest: String },
+    AlreadyExists { file: String },
+    Restricted { reason: String },
+}
+
+impl From<Added> for AddedVersionView {
+    fn from(added: Added) -> Self {
+        match added {
+            Added::New(state) => Self::Added {
+                file: state.entry.file().to_owned(),
+                name: state.entry.document.name().to_owned(),
+                category: state.entry.category.clone(),
+                dest: state.entry.dest().to_owned(),
+            },
+            Added::AlreadyExists(state) => Self::AlreadyExists { file: state.entry.file().to_owned() },
+            Added::Restricted { reason } => Self::Restricted { reason },
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
+enum PromotedView {
+    Promoted { file: String, category: String },
+    AlreadyExists,
+}
+
+impl From<Promoted> for PromotedView {
+    fn from(promoted: Promoted) -> Self {
+        match promoted {
+            Promoted::Promoted(entry) => {
+                Self::Promoted { file: entry.file().to_owned(), category: entry.category.clone() }
+            }
+            Promoted::AlreadyExists => Self::AlreadyExists,
+        }
+    }
+}

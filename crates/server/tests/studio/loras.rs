@@ -1,0 +1,52 @@
+//! The LoRA picker.
+
+use lorakeep_registry::domain::CatalogName;
+use serde_json::{Value, json};
+
+use crate::harness::Studio;
+
+async fn studio() -> Studio {
+    let studio = Studio::start().await;
+    let entries = json!([
+        {"name": "Ghibli Style High Noise LoRA", "file": "ghibli_style_high.safetensors", "dest": "loras/wan",
+         "base_model": "wan-i2v-14b", "pair_id": "ghibli", "pair_role": "high"},
+        {"name": "Ghibli Style Low Noise LoRA", "file": "ghibli_style_low.safetensors", "dest": "loras/wan",
+         "base_model": "wan-i2v-14b", "pair_id": "ghibli", "pair_role": "low"},
+        {"name": "Anime Style", "file": "anime_style_lora.safetensors", "dest": "loras", "base_model": "SDXL 1.0",
+         "pair_id": "anime"},
+        {"name": "Alone", "file": "alone.safetensors", "dest": "loras", "base_model": "SDXL 1.0"},
+    ]);
+    studio.import(CatalogName::Loras, entries).await;
+    studio
+}
+
+fn ghibli() -> Value {
+    json!({
+        "pair_id": "ghibli", "name": "Ghibli Style",
+        "high": "ghibli_style_high.safetensors", "low": "ghibli_style_low.safetensors", "both": null,
+        "high_path": "wan/ghibli_style_high.safetensors", "low_path": "wan/ghibli_style_low.safetensors", "both_path": null,
+    })
+}
+
+fn anime() -> Value {
+    json!({
+        "pair_id": "anime", "name": "Anime Style",
+        "high": null, "low": null, "both": "anime_style_lora.safetensors",
+        "high_path": null, "low_path": null, "both_path": "anime_style_lora.safetensors",
+    })
+}
+
+#[tokio::test]
+async fn compatible_pairs_answer_file_names_and_loader_paths() {
+    let studio = studio().await;
+    assert_eq!(studio.get("/api/admin/loras/compatible/wan-i2v-14b").await, (200, json!([ghibli()])));
+    assert_eq!(studio.get("/api/admin/loras/compatible/all").await, (200, json!([ghibli(), anime()])));
+}
+
+#[tokio::test]
+async fn compatible_pairs_meet_by_family_unless_asked_for_exactly() {
+    let studio = studio().await;
+    assert_eq!(studio.get("/api/admin/loras/compatible/WAN%202.1").await, (200, json!([ghibli()])));
+    assert_eq!(studio.get("/api/admin/loras/compatible/WAN%202.1?exact=true").await, (200, json!([])));
+    assert_eq!(studio.get("/api/admin/loras/compatible/Nobody").await, (200, json!([])));
+}

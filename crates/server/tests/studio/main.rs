@@ -1,0 +1,5 @@
+//! The contract of the studio's clients, whole bodies over real sockets, against a real registry and the stand-in.
+
+mod civitai;
+mod harness;
+mod loras;
