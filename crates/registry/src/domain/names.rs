@@ -96,6 +96,18 @@ impl ModelFolder {
         })
     }
 
+    /// A folder in this one; only the new part is judged.
+    pub fn child(&self, name: &str) -> Result<Self, Invalid> {
+        let depth = if self.0.is_empty() { 0 } else { self.0.split('/').count() };
+        let name = SafeName::parse("dest", name)?;
+        let path = if self.0.is_empty() { name.0 } else { format!("{}/{name}", self.0) };
+        if depth < MAX_DEPTH && path.len() <= MAX_PATH_BYTES {
+            Ok(Self(path))
+        } else {
+            Self::parse("dest", &path)
+        }
+    }
+
     /// The folder as text, `/` between parts.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -111,6 +123,17 @@ impl ModelPath {
     /// Judges both parts; the fields are called `dest` and `file` as in the contract.
     pub fn parse(folder: &str, file: &str) -> Result<Self, Invalid> {
         Ok(Self { folder: ModelFolder::parse("dest", folder)?, file: SafeName::parse("file", file)? })
+    }
+
+    /// Judges a path below the models root with `/` between its parts.
+    pub fn parse_relative(field: &str, path: &str) -> Result<Self, Invalid> {
+        let (folder, file) = match path.rsplit_once('/') {
+            // An absolute path: its empty first part is refused below.
+            Some(("", file)) => ("/", file),
+            Some(parts) => parts,
+            None => ("", path),
+        };
+        Ok(Self { folder: ModelFolder::parse(field, folder)?, file: SafeName::parse(field, file)? })
     }
 
     /// The path below `root`.

@@ -2,8 +2,14 @@
 
 mod failure;
 mod lock;
+mod scan;
+mod space;
+mod watch;
 mod write;
 
 pub(crate) use failure::io_error;
 pub(crate) use lock::DataLock;
+pub(crate) use scan::{Scan, scan, stamp_at};
+pub(crate) use space::free_bytes;
+pub(crate) use watch::{FolderWatcher, Heard};
 pub(crate) use write::{keep_copy, replace_file};

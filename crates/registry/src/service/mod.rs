@@ -21,6 +21,7 @@ mod settings;
 #[cfg(test)]
 pub(crate) mod testing;
 mod verification;
+mod watching;
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -30,6 +31,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::error::Error;
 use crate::files::DataLock;
 use crate::library::Library;
 use crate::store::Store;
@@ -62,6 +64,10 @@ pub(crate) struct Inner {
     catalogs_changed: tokio::sync::Notify,
     /// Held by whoever compares the catalog files with the database.
     face_turn: tokio::sync::Mutex<()>,
+    /// Held by whoever looks at the models folder.
+    look_turn: tokio::sync::Mutex<()>,
+    /// Wakes whoever saves what is known of files.
+    files_changed: tokio::sync::Notify,
     health: health::HealthReasons,
     /// Settings in force and the admin key's hash, as the database has them.
     stored: std::sync::Mutex<settings::Stored>,
@@ -91,6 +97,18 @@ pub struct PageRequest {
     pub limit: Option<u32>,
     /// `next_cursor` of the page before.
     pub cursor: Option<String>,
+}
+
+impl PageRequest {
+    /// Rows of this page.
+    pub(crate) fn rows(&self) -> u32 {
+        self.limit.unwrap_or(100).clamp(1, 1000)
+    }
+}
+
+/// The error for a cursor that no list gave out.
+fn bad_cursor() -> Error {
+    Error::invalid("bad_cursor", "cursor", "the cursor is not one that a list gave out; start without it")
 }
 
 impl Registry {

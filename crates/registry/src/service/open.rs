@@ -15,7 +15,7 @@ use super::{Inner, Registry, jobs, settings};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::files::DataLock;
+use crate::files::{DataLock, scan};
 use crate::library::Library;
 use crate::store::Store;
 
@@ -28,11 +28,18 @@ impl Registry {
         prepare_folder(&config.data_dir)?;
         let lock = DataLock::take(&config.data_dir)?;
         let jobs = jobs::Jobs::new(&config)?;
+        make_models_folder(&config.models_dir);
+        let root = config.models_dir.clone();
+        let looking = tokio::task::spawn_blocking(move || scan(&root));
         let store = open_store(&config).await?;
-        let mut library = Library::starting_at(clock.now().timestamp_micros() as u64);
+        let revision = clock.now().timestamp_micros() as u64;
+        let mut library = Library::starting_at(revision, store.list_files().await?);
         for change in store.load_catalogs().await? {
             library.apply(change);
         }
+        let scan =
+            looking.await.map_err(|error| Error::internal("looking at the models folder panicked", error))?;
+        library.end_look(&scan);
         let stored = settings::load(&store, &config).await?;
         let registry = Self {
             inner: Arc::new(Inner {
@@ -43,6 +50,8 @@ impl Registry {
                 catalog_turn: Arc::default(),
                 catalogs_changed: Notify::new(),
                 face_turn: Mutex::default(),
+                look_turn: Mutex::default(),
+                files_changed: Notify::new(),
                 health: HealthReasons::default(),
                 stored: std::sync::Mutex::new(stored),
                 jobs,
@@ -51,6 +60,8 @@ impl Registry {
                 _lock: lock,
             }),
         };
+        registry.note_unreadable(&scan);
+        registry.sample_space().await;
         registry.apply_download_settings(&stored.settings);
         registry.open_catalog_files().await?;
         registry.open_downloads().await?;
@@ -60,6 +71,7 @@ impl Registry {
     /// Starts the background work: download workers, folder watcher, catalog writer, bin purge, free-space sampling.
     pub fn start(&self) {
         self.start_catalog_files();
+        self.start_watching();
         self.start_downloads();
     }
 
@@ -71,6 +83,9 @@ impl Registry {
         self.inner.tasks.close();
         self.inner.tasks.wait().await;
         self.sync_catalog_files().await;
+        if let Err(error) = self.save_files().await {
+            tracing::error!(error = &error as &dyn std::error::Error, "what is known of files was not saved");
+        }
         self.inner.store.close().await;
     }
 }
@@ -79,6 +94,13 @@ async fn open_store(config: &Config) -> Result<Store> {
     match &config.database_url {
         Some(url) => Store::open_postgres(url.expose_secret()).await,
         None => Store::open_sqlite(&config.data_dir.join("lorakeep.db")).await,
+    }
+}
+
+/// Makes the models folder. Without it lists still work; the health says that it cannot be read.
+fn make_models_folder(models_dir: &Path) {
+    if let Err(error) = fs::create_dir_all(models_dir) {
+        tracing::warn!(folder = %models_dir.display(), %error, "the models folder cannot be made");
     }
 }
 

@@ -3,6 +3,8 @@
 //! The database is the truth; this is rebuilt at every start and changed only after a transaction was committed. Reading
 //! never waits for a disk.
 
+mod presence;
+
 use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
@@ -11,7 +13,11 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::domain::catalog_file;
-use crate::domain::{CatalogName, Category, Entry, EntryDocument, EntryId, FileFact, ModelPath};
+use crate::domain::{CatalogName, Category, Entry, EntryDocument, EntryId, FileFact, FileStamp, ModelPath};
+use crate::files::Scan;
+
+pub(crate) use presence::Changes;
+use presence::Presence;
 
 /// Everything, behind one lock.
 #[derive(Debug, Default)]
@@ -24,8 +30,7 @@ pub(crate) struct Library {
     by_version: HashMap<u64, Vec<Arc<Entry>>>,
     /// Counts up whenever anything here changes that a listing shows; starts anew at each start.
     revision: u64,
-    /// Every regular file below the models root.
-    files: HashMap<ModelPath, FileFact>,
+    presence: Presence,
     /// Bytes held by the bin.
     bin_bytes: u64,
     /// Free bytes on the file system of the models root.
@@ -207,9 +212,10 @@ impl Library {
         (entry.catalog, category.unwrap_or(usize::MAX), position)
     }
 
-    /// An empty library whose revisions start there, so that those of two starts do not meet.
-    pub(crate) fn starting_at(revision: u64) -> Self {
-        Self { revision, ..Self::default() }
+    /// An empty library whose revisions start there, so that those of two starts do not meet. It knows hashes and
+    /// nothing of the disk.
+    pub(crate) fn starting_at(revision: u64, hashed: Vec<(ModelPath, FileFact)>) -> Self {
+        Self { revision, presence: Presence::remembering(hashed), ..Self::default() }
     }
 
     /// Counts up whenever anything here changes that a listing shows.
@@ -219,26 +225,52 @@ impl Library {
 
     /// What is known of the file of that path; `None` when it is not on disk.
     pub(crate) fn file(&self, path: &ModelPath) -> Option<&FileFact> {
-        self.files.get(path)
+        self.presence.get(path)
     }
 
     /// Every regular file below the models root.
     pub(crate) fn files(&self) -> &HashMap<ModelPath, FileFact> {
-        &self.files
+        self.presence.files()
+    }
+
+    /// Takes over what we did to a file; `None` when we took it away.
+    pub(crate) fn set_file(&mut self, path: ModelPath, fact: Option<FileFact>) {
+        self.revision += 1;
+        self.presence.set(path, fact);
+    }
+
+    /// A look at the disk begins; what is set from now on is newer than what it sees.
+    pub(crate) fn begin_look(&mut self) {
+        self.presence.begin_look();
+    }
+
+    /// Takes over a look at everything.
+    pub(crate) fn end_look(&mut self, scan: &Scan) -> Changes {
+        let changes = self.presence.end_look(scan);
+        self.revision += u64::from(!changes.is_empty());
+        changes
+    }
+
+    /// Takes over a look at some paths.
+    pub(crate) fn end_look_at(&mut self, looked: &[(ModelPath, Option<FileStamp>)]) -> Changes {
+        let changes = self.presence.end_look_at(looked);
+        self.revision += u64::from(!changes.is_empty());
+        changes
+    }
+
+    /// Rows of files to write and to delete since the last call.
+    pub(crate) fn take_unsaved_files(&mut self) -> (Vec<(ModelPath, FileFact)>, Vec<ModelPath>) {
+        self.presence.take_unsaved()
+    }
+
+    /// Puts back what could not be written.
+    pub(crate) fn still_unsaved_files(&mut self, paths: impl IntoIterator<Item = ModelPath>) {
+        self.presence.still_unsaved(paths);
     }
 
     /// Model files on disk that no catalog knows.
     pub(crate) fn unlisted(&self) -> impl Iterator<Item = (&ModelPath, &FileFact)> {
-        self.files.iter().filter(|(path, _)| path.file.is_model() && !self.by_path.contains_key(*path))
-    }
-
-    /// Takes over what was seen on disk; `None` for what is gone.
-    pub(crate) fn set_file(&mut self, path: ModelPath, fact: Option<FileFact>) {
-        self.revision += 1;
-        match fact {
-            Some(fact) => self.files.insert(path, fact),
-            None => self.files.remove(&path),
-        };
+        self.files().iter().filter(|(path, _)| path.file.is_model() && !self.by_path.contains_key(*path))
     }
 
     /// Bytes held by the bin.

@@ -1,0 +1,240 @@
+//! What is on disk, as far as it is known, and which hashes still hold.
+//!
+//! Only hashes are stored in the database: everything else is one `stat` away.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::domain::{FileFact, FileStamp, ModelFolder, ModelPath};
+use crate::files::Scan;
+
+/// Files by path.
+#[derive(Debug, Default)]
+pub(crate) struct Presence {
+    /// Every regular file below the models root.
+    files: HashMap<ModelPath, FileFact>,
+    /// Hashes of files that are not there now; they hold again when a file with that stamp comes back.
+    absent: HashMap<ModelPath, FileFact>,
+    /// Paths whose row in the database may be behind.
+    unsaved: HashSet<ModelPath>,
+    /// Paths that were set while a look at the disk is under way: it may have seen them before.
+    set_meanwhile: Option<HashSet<ModelPath>>,
+}
+
+/// What a look at the disk changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Changes {
+    /// Files that were not known.
+    pub(crate) appeared: u64,
+    /// Files that are gone.
+    pub(crate) vanished: u64,
+    /// Files with another stamp.
+    pub(crate) changed: u64,
+}
+
+impl Changes {
+    /// Whether nothing changed.
+    pub(crate) fn is_empty(self) -> bool {
+        self == Self::default()
+    }
+}
+
+impl Presence {
+    /// Knows hashes from the database and nothing of the disk.
+    pub(crate) fn remembering(hashed: Vec<(ModelPath, FileFact)>) -> Self {
+        Self { absent: hashed.into_iter().collect(), ..Self::default() }
+    }
+
+    /// The file of that path, when it is on disk.
+    pub(crate) fn get(&self, path: &ModelPath) -> Option<&FileFact> {
+        self.files.get(path)
+    }
+
+    /// Every file.
+    pub(crate) fn files(&self) -> &HashMap<ModelPath, FileFact> {
+        &self.files
+    }
+
+    /// Something that we did ourselves: a file was published, hashed, or (`None`) taken away.
+    pub(crate) fn set(&mut self, path: ModelPath, fact: Option<FileFact>) {
+        if let Some(meanwhile) = &mut self.set_meanwhile {
+            meanwhile.insert(path.clone());
+        }
+        self.unsaved.insert(path.clone());
+        self.absent.remove(&path);
+        match fact {
+            Some(fact) => self.files.insert(path, fact),
+            None => self.files.remove(&path),
+        };
+    }
+
+    /// A look at the disk begins; what is set from now on is newer than what it sees.
+    pub(crate) fn begin_look(&mut self) {
+        self.set_meanwhile = Some(HashSet::new());
+    }
+
+    /// Takes over a look at everything.
+    pub(crate) fn end_look(&mut self, scan: &Scan) -> Changes {
+        let meanwhile = self.set_meanwhile.take().unwrap_or_default();
+        let mut changes = Changes::default();
+        let is_unseen = |path: &ModelPath| {
+            meanwhile.contains(path) || scan.unreadable.iter().any(|folder| is_below(&path.folder, folder))
+        };
+        let seen: HashSet<&ModelPath> = scan.files.iter().map(|(path, _)| path).collect();
+        let gone: Vec<ModelPath> =
+            self.files.keys().filter(|path| !seen.contains(path) && !is_unseen(path)).cloned().collect();
+        for path in &gone {
+            self.see(path, None, &mut changes);
+        }
+        for (path, stamp) in scan.files.iter().filter(|(path, _)| !meanwhile.contains(path)) {
+            self.see(path, Some(*stamp), &mut changes);
+        }
+        changes
+    }
+
+    /// Takes over a look at some paths.
+    pub(crate) fn end_look_at(&mut self, looked: &[(ModelPath, Option<FileStamp>)]) -> Changes {
+        let meanwhile = self.set_meanwhile.take().unwrap_or_default();
+        let mut changes = Changes::default();
+        for (path, stamp) in looked.iter().filter(|(path, _)| !meanwhile.contains(path)) {
+            self.see(path, *stamp, &mut changes);
+        }
+        changes
+    }
+
+    /// What `stat` says of one path: the hash is forgotten when the stamp is another, and kept for a file that is gone.
+    fn see(&mut self, path: &ModelPath, stamp: Option<FileStamp>, changes: &mut Changes) {
+        let known = self.files.get(path);
+        match (known, stamp) {
+            (Some(known), Some(stamp)) if known.stamp == stamp => {}
+            (Some(_), Some(stamp)) => {
+                changes.changed += 1;
+                self.files.insert(path.clone(), FileFact::unverified(stamp));
+                self.unsaved.insert(path.clone());
+            }
+            (Some(known), None) => {
+                changes.vanished += 1;
+                if known.sha256.is_some() {
+                    self.absent.insert(path.clone(), *known);
+                }
+                self.files.remove(path);
+            }
+            (None, Some(stamp)) => {
+                changes.appeared += 1;
+                let fact = match self.absent.remove(path) {
+                    Some(fact) if fact.stamp == stamp => fact,
+                    Some(_) => {
+                        self.unsaved.insert(path.clone());
+                        FileFact::unverified(stamp)
+                    }
+                    None => FileFact::unverified(stamp),
+                };
+                self.files.insert(path.clone(), fact);
+            }
+            (None, None) => {}
+        }
+    }
+
+    /// Rows to write and rows to delete since the last call.
+    pub(crate) fn take_unsaved(&mut self) -> (Vec<(ModelPath, FileFact)>, Vec<ModelPath>) {
+        let (mut hashed, mut others) = (Vec::new(), Vec::new());
+        for path in self.unsaved.drain() {
+            let fact = self.files.get(&path).or_else(|| self.absent.get(&path));
+            match fact.filter(|fact| fact.sha256.is_some()) {
+                Some(fact) => hashed.push((path, *fact)),
+                None => others.push(path),
+            }
+        }
+        (hashed, others)
+    }
+
+    /// Puts back what could not be written.
+    pub(crate) fn still_unsaved(&mut self, paths: impl IntoIterator<Item = ModelPath>) {
+        self.unsaved.extend(paths);
+    }
+}
+
+/// Whether a folder is that one or one below it.
+fn is_below(folder: &ModelFolder, other: &ModelFolder) -> bool {
+    let (folder, other) = (folder.as_str(), other.as_str());
+    other.is_empty()
+        || folder == other
+        || folder.strip_prefix(other).is_some_and(|rest| rest.starts_with('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+    use crate::domain::{Sha256, Verification};
+
+    fn path(text: &str) -> ModelPath {
+        ModelPath::parse("vae", text).unwrap()
+    }
+
+    fn stamp(size_bytes: u64) -> FileStamp {
+        FileStamp { size_bytes, modified_ns: 1, inode: 1 }
+    }
+
+    fn hashed(size_bytes: u64) -> FileFact {
+        FileFact::hashed(stamp(size_bytes), Sha256::of(b"x"), Verification::Hashed, DateTime::UNIX_EPOCH)
+    }
+
+    fn look(presence: &mut Presence, files: &[(&str, u64)]) -> Changes {
+        presence.begin_look();
+        let files = files.iter().map(|(name, size)| (path(name), stamp(*size))).collect();
+        presence.end_look(&Scan { files, ..Scan::default() })
+    }
+
+    #[test]
+    fn a_hash_holds_as_long_as_the_stamp_does() {
+        let mut presence = Presence::remembering(vec![(path("a"), hashed(1)), (path("b"), hashed(1))]);
+        let changes = look(&mut presence, &[("a", 1), ("b", 2), ("c", 3)]);
+        assert_eq!(changes.appeared, 3);
+        assert_eq!(presence.get(&path("a")), Some(&hashed(1)));
+        assert_eq!(presence.get(&path("b")), Some(&FileFact::unverified(stamp(2))));
+        assert_eq!(presence.take_unsaved(), (vec![], vec![path("b")]));
+        assert_eq!(
+            look(&mut presence, &[("a", 9), ("c", 3)]),
+            Changes { appeared: 0, vanished: 1, changed: 1 }
+        );
+        assert_eq!(presence.get(&path("a")).unwrap().sha256, None);
+    }
+
+    #[test]
+    fn a_hash_comes_back_with_its_file() {
+        let mut presence = Presence::default();
+        presence.set(path("a"), Some(hashed(1)));
+        assert_eq!(presence.take_unsaved(), (vec![(path("a"), hashed(1))], vec![]));
+        assert_eq!(look(&mut presence, &[]).vanished, 1);
+        assert_eq!(presence.take_unsaved(), (vec![], vec![]), "its row stays");
+        look(&mut presence, &[("a", 1)]);
+        assert_eq!(presence.get(&path("a")), Some(&hashed(1)));
+    }
+
+    #[test]
+    fn what_we_did_during_a_look_is_newer_than_the_look() {
+        let mut presence = Presence::default();
+        presence.set(path("old"), Some(hashed(1)));
+        presence.begin_look();
+        presence.set(path("new"), Some(hashed(2)));
+        presence.set(path("old"), None);
+        let scan = Scan { files: vec![(path("old"), stamp(1))], ..Scan::default() };
+        assert!(presence.end_look(&scan).is_empty());
+        assert!(presence.get(&path("new")).is_some() && presence.get(&path("old")).is_none());
+    }
+
+    #[test]
+    fn nothing_is_said_of_a_folder_that_cannot_be_read() {
+        let mut presence = Presence::default();
+        presence.set(path("a"), Some(hashed(1)));
+        presence.begin_look();
+        let unreadable = vec![ModelFolder::parse("dest", "vae").unwrap()];
+        assert!(presence.end_look(&Scan { unreadable, ..Scan::default() }).is_empty());
+        assert!(presence.get(&path("a")).is_some());
+        assert!(!is_below(
+            &ModelFolder::parse("dest", "vaex").unwrap(),
+            &ModelFolder::parse("dest", "vae").unwrap()
+        ));
+    }
+}
