@@ -76,11 +76,23 @@ impl Keeper {
                 () = live.phase_changed.notified() => {}
             }
             self.registry.inner.jobs.bump();
-            if !self.note().await {
+            // The work goes on meanwhile: it may be the one that holds the connection which the note waits for.
+            let noting = self.note();
+            tokio::pin!(noting);
+            let (is_ours, outcome) = tokio::select! {
+                is_ours = &mut noting => (is_ours, None),
+                outcome = &mut work => (noting.await, Some(outcome)),
+            };
+            if !is_ours {
                 // Whoever took it over must not meet a second writer.
                 live.cancel.cancel();
-                work.await;
+                if outcome.is_none() {
+                    work.await;
+                }
                 return Outcome::Lost;
+            }
+            if let Some(outcome) = outcome {
+                return outcome;
             }
         }
     }
