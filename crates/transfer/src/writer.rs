@@ -24,7 +24,7 @@ use crate::prefix::PrefixHash;
 use crate::ranges::RangeSet;
 
 /// Bytes of one transfer between network and disk at most.
-const QUEUE_BYTES: u32 = 4 << 20;
+const QUEUE_BYTES: u32 = 2 << 20;
 /// Written bytes are noted and synced at the latest after these times, however slowly they come.
 const NOTE_AFTER: Duration = Duration::from_secs(1);
 const SYNC_AFTER: Duration = Duration::from_secs(5);
