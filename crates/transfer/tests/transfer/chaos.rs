@@ -43,6 +43,7 @@ async fn whatever_passes_is_survived_and_the_file_is_right() {
         let rig = Rig::with(|options| {
             options.connections_per_file = chance.usize(1..6);
             options.min_speed.window = std::time::Duration::from_millis(150);
+            options.timeouts.response = std::time::Duration::from_millis(400);
             options.retry.max_attempts = 30;
         })
         .await;
@@ -63,7 +64,11 @@ async fn whatever_happens_a_wrong_file_is_never_published_and_the_next_try_succe
     for seed in 100..125 {
         let mut chance = fastrand::Rng::with_seed(seed);
         let size = chance.u64(300 * KIB..4 * MIB);
-        let rig = Rig::with(|options| options.min_speed.window = std::time::Duration::from_millis(100)).await;
+        let rig = Rig::with(|options| {
+            options.min_speed.window = std::time::Duration::from_millis(100);
+            options.timeouts.response = std::time::Duration::from_millis(400);
+        })
+        .await;
         let (spec, request) = rig.hub(size);
         let script: Vec<_> = (0..4).map(|_| any_fault(&mut chance, size)).collect();
         for fault in &script {
