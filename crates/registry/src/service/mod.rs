@@ -18,6 +18,7 @@ mod parts;
 mod placement;
 mod presence;
 mod settings;
+mod studio;
 #[cfg(test)]
 pub(crate) mod testing;
 mod verification;
@@ -39,7 +40,10 @@ use crate::store::Store;
 pub use add::{AddRequest, Added};
 pub use bin::{BinItem, Deleted, Purged};
 pub use catalog::{CategoryListing, EntryState, ImportFault, ImportReport, Listing, ListingTag, Stats};
-pub use civitai::{AddVersion, MapStatus, MappedEntry, Promoted, VersionMap};
+pub use civitai::{
+    AddVersion, CivitaiMatch, Detected, ImageGeneration, MapStatus, MappedEntry, Promoted, Resource,
+    VersionMap,
+};
 pub use doctor::{Check, CheckOutcome, Health};
 pub use downloads::{BatchReport, DownloadFilter, Enqueue, Enqueued, JobState, Placement, Skipped};
 pub use presence::{AdoptReport, ScanReport, UnlistedFile};
@@ -72,6 +76,7 @@ pub(crate) struct Inner {
     /// Settings in force and the admin key's hash, as the database has them.
     stored: std::sync::Mutex<settings::Stored>,
     pub(crate) jobs: jobs::Jobs,
+    pub(crate) studio: studio::Studio,
     /// Background work; `close` waits for all of it.
     pub(crate) tasks: TaskTracker,
     /// Tells background work to end.

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::health::HealthReasons;
+use super::studio::Studio;
 use super::{Inner, Registry, jobs, settings};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -55,6 +56,7 @@ impl Registry {
                 health: HealthReasons::default(),
                 stored: std::sync::Mutex::new(stored),
                 jobs,
+                studio: Studio::default(),
                 tasks: TaskTracker::new(),
                 stopping: CancellationToken::new(),
                 _lock: lock,

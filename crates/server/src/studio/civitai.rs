@@ -7,14 +7,15 @@ use http::StatusCode;
 use lorakeep_registry::{AddVersion, Added, Error, Promoted};
 use serde::{Deserialize, Serialize};
 
-use super::civitai_map;
 use super::extract::{self, PathId, Query};
+use super::{civitai_image, civitai_map};
 use crate::app::{App, AppState};
 use crate::envelope::Refusal;
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
         .route("/api/admin/models/civitai-map", get(civitai_map::show))
+        .route("/api/admin/civitai/image/{image_id}", get(civitai_image::show))
         .route("/api/admin/civitai/add/{version_id}", post(add))
         .route("/api/admin/civitai/promote-to-lora/{version_id}", post(promote))
 }

@@ -4,6 +4,7 @@
 
 mod cache;
 mod civitai;
+mod civitai_image;
 mod civitai_map;
 mod downloads;
 mod entries;

@@ -28,6 +28,8 @@ pub struct CivitImage {
     pub model_version_ids: Vec<u64>,
     /// Generation data, or none.
     pub meta: Option<Value>,
+    /// What `image.getGenerationData` answers instead of the usual, of whatever shape.
+    pub generation_data: Option<Value>,
     /// Under review: never answered.
     pub hidden: bool,
 }
@@ -54,6 +56,7 @@ impl CivitImage {
                 "sampler": "DPM++ 2M",
                 "cfgScale": 5,
             })),
+            generation_data: None,
             hidden: false,
         }
     }
@@ -65,6 +68,13 @@ impl CivitImage {
         if let Some(meta) = &mut self.meta {
             meta["civitaiResources"] = json!([{"type": "lora", "weight": 0.8, "modelVersionId": version}]);
         }
+        self
+    }
+
+    /// Sets the generation data.
+    #[must_use]
+    pub fn made_with(mut self, meta: Value) -> Self {
+        self.meta = Some(meta);
         self
     }
 

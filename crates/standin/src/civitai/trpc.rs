@@ -60,6 +60,9 @@ fn record(image: &CivitImage) -> Value {
 }
 
 fn generation_data(image: &CivitImage) -> Value {
+    if let Some(data) = &image.generation_data {
+        return data.clone();
+    }
     let resource = |version: &u64| {
         json!({
             "imageId": image.id,

@@ -1,7 +1,10 @@
 //! CivitAI: models, versions, their files and their download addresses.
 
 mod choice;
+mod generation;
+mod images;
 mod refusals;
+mod search;
 mod wire;
 
 use std::sync::Arc;
@@ -15,6 +18,8 @@ use super::error::UpstreamError;
 use super::http::{Answer, ApiClient, ApiError};
 
 pub(crate) use choice::choose_file;
+pub(crate) use generation::GenerationData;
+pub(crate) use images::{Image, ImageFeed, ImagePage};
 pub(crate) use refusals::{archived, explain, generation_only, taken_down};
 pub(crate) use wire::{EarlyAccess, Model, ModelHead, Version, VersionFile};
 
