@@ -3,6 +3,7 @@
 //! Order: trusted by the way it came, then the key. A browser session will stand after the key, so that a wrong key
 //! does not refuse by itself.
 
+use std::net::IpAddr;
 use std::time::Instant;
 
 use axum::extract::{Request, State};
@@ -15,6 +16,7 @@ use lorakeep_registry::domain::{Caller, CallerKind};
 
 use crate::app::App;
 use crate::envelope::Refusal;
+use crate::forwarded;
 use crate::problem::Problem;
 use crate::wire::Peer;
 
@@ -60,11 +62,12 @@ pub(crate) fn identify(app: &App, parts: &Parts) -> Result<Identity, Problem> {
     if !parts.headers.contains_key(API_KEY) {
         return Ok(anonymous(false));
     }
-    refuse_guesser(app, peer)?;
+    let address = address(app, peer, &parts.headers);
+    refuse_guesser(app, address)?;
     if has_admin_key(app.registry(), &parts.headers) {
         return Ok(Identity { caller: Caller::admin(), credential: Credential::Key, has_tried: true });
     }
-    if let Some(Peer::Address(address)) = peer {
+    if let Some(address) = address {
         app.guesses().note_wrong(address, Instant::now());
     }
     Ok(anonymous(true))
@@ -74,8 +77,14 @@ fn anonymous(has_tried: bool) -> Identity {
     Identity { caller: Caller::anonymous(), credential: Credential::Nothing, has_tried }
 }
 
-fn refuse_guesser(app: &App, peer: Option<Peer>) -> Result<(), Problem> {
-    let Some(Peer::Address(address)) = peer else { return Ok(()) };
+/// Whose guesses these are; `None` for a request that came over no network.
+fn address(app: &App, peer: Option<Peer>, headers: &HeaderMap) -> Option<IpAddr> {
+    let Some(Peer::Address(peer)) = peer else { return None };
+    Some(forwarded::client_address(peer, headers, &app.registry().config().server.trusted_proxies))
+}
+
+fn refuse_guesser(app: &App, address: Option<IpAddr>) -> Result<(), Problem> {
+    let Some(address) = address else { return Ok(()) };
     match app.guesses().wait(address, Instant::now()) {
         None => Ok(()),
         Some(wait) => {

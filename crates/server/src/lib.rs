@@ -10,6 +10,7 @@
 mod app;
 mod auth;
 mod envelope;
+mod forwarded;
 mod guesses;
 mod measure;
 mod operations;

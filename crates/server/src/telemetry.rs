@@ -32,7 +32,7 @@ impl LogFormat {
     }
 }
 
-/// Sends log records to stderr from now on; a second call does nothing.
+/// Sends log records to stderr from now on, panics included.
 pub fn init(format: LogFormat) {
     let builder =
         tracing_subscriber::fmt().with_env_filter(filter()).with_writer(OneLine(io::stderr)).with_ansi(false);
@@ -43,6 +43,16 @@ pub fn init(format: LogFormat) {
             builder.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init()
         }
     };
+    log_panics();
+}
+
+/// A panic is a record like any other; the default would print lines of its own.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let text = panic.payload_as_str().unwrap_or("no text");
+        let location = panic.location().map(ToString::to_string);
+        tracing::error!(panic = text, location, "a task panicked");
+    }));
 }
 
 fn filter() -> EnvFilter {

@@ -145,9 +145,13 @@ fn json_fault(path: &serde_path_to_error::Path, error: &serde_json::Error) -> Re
         let loc = vec!["body".into(), error.column().into()];
         return Refusal::unreadable(loc, format!("JSON decode error: {error}"), "json_invalid");
     }
-    let mut loc: Vec<Value> = std::iter::once("body".into()).chain(path.iter().filter_map(step)).collect();
+    let loc = std::iter::once("body".into()).chain(path.iter().filter_map(step)).collect();
     let text = error.to_string();
-    let text = text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text);
+    worded(loc, text.rsplit_once(" at line ").map_or(text.as_str(), |(text, _)| text))
+}
+
+/// The fault at `loc` that serde describes by `text`.
+fn worded(mut loc: Vec<Value>, text: &str) -> Refusal {
     let (msg, kind) = fault_words(text);
     if let Some(field) =
         ["missing field ", "duplicate field "].iter().find_map(|part| text.strip_prefix(part))
@@ -168,12 +172,15 @@ fn step(segment: &Segment) -> Option<Value> {
 
 /// Message and type of a fault, from serde's sentence.
 fn fault_words(text: &str) -> (String, &'static str) {
-    const KNOWN: [(&str, &str, &str); 7] = [
+    const KNOWN: [(&str, &str, &str); 10] = [
+        ("interpret input", "Input should be a valid boolean, unable to interpret input", "bool_parsing"),
         ("missing field", "Field required", "missing"),
         ("unknown field", "Extra inputs are not permitted", "extra_forbidden"),
         ("expected a sequence", "Input should be a valid list", "list_type"),
         ("expected a string", "Input should be a valid string", "string_type"),
         ("expected a boolean", "Input should be a valid boolean", "bool_type"),
+        ("invalid digit", "Input should be a valid integer, 0 or more", "int_parsing"),
+        ("too large to fit", "Input should be a smaller integer", "int_parsing"),
         ("expected i64", "Input should be a valid integer", "int_type"),
         ("expected u", "Input should be a valid integer, 0 or more", "int_type"),
     ];
@@ -201,7 +208,7 @@ fn query_fault(text: &str) -> Refusal {
         Some((field, text)) => (vec!["query".into(), field.into()], text),
         None => (vec!["query".into()], text),
     };
-    Refusal::unreadable(loc, text, "value_error")
+    worded(loc, text)
 }
 
 impl<S: Send + Sync, T: FromStr> FromRequestParts<S> for Path<T> {

@@ -36,9 +36,7 @@ pub enum Peer {
 
 /// The pause after a failed accept, so that a full file table does not become a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-const TOO_BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n\
-    content-length: 68\r\nretry-after: 2\r\nconnection: close\r\n\r\n\
-    {\"detail\":\"too many connections, try again in a moment\",\"code\":\"busy\"}";
+const TOO_BUSY: &str = r#"{"detail":"too many connections, try again in a moment","code":"busy"}"#;
 
 /// Serves `router` on all listeners until `shutdown`; running requests then get [`Limits::shutdown_grace`].
 pub(crate) async fn serve(listeners: Listeners, router: Router, limits: Limits, shutdown: CancellationToken) {
@@ -151,8 +149,13 @@ fn prepare(stream: &TcpStream) -> io::Result<()> {
 
 /// Tells a client that there is no room, whatever it was going to ask.
 async fn refuse(mut stream: TcpStream) {
+    let answer = format!(
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
+         retry-after: 2\r\nconnection: close\r\n\r\n{TOO_BUSY}",
+        TOO_BUSY.len()
+    );
     let told = async {
-        stream.write_all(TOO_BUSY).await?;
+        stream.write_all(answer.as_bytes()).await?;
         stream.shutdown().await
     };
     // A client that does not even take this is not waited for.

@@ -15,7 +15,7 @@ enum Absent {
 }
 
 /// Fields that are answered as the document has them, in the contract's order.
-const PLAIN: [(&str, Absent); 24] = [
+const PLAIN: [(&str, Absent); 23] = [
     ("source", Absent::Text),
     ("size_gb", Absent::Zero),
     ("hf_repo", Absent::Text),
@@ -39,11 +39,11 @@ const PLAIN: [(&str, Absent); 24] = [
     ("context_default", Absent::Zero),
     ("context_max", Absent::Zero),
     ("companions", Absent::List),
-    ("name", Absent::Text),
 ];
 
 /// Fields that are computed here or from the file's state; a document cannot set them.
-const COMPUTED: [&str; 16] = [
+const COMPUTED: [&str; 17] = [
+    "name",
     "file",
     "dest",
     "url",
@@ -68,6 +68,7 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 /// Writes all fields that come from the catalog.
 pub(super) fn write<M: SerializeMap>(map: &mut M, entry: &Entry) -> Result<(), M::Error> {
     let document = &entry.document;
+    map.serialize_entry("name", document.text("name"))?;
     map.serialize_entry("file", entry.file())?;
     map.serialize_entry("dest", entry.dest())?;
     map.serialize_entry("url", &download_url(document))?;

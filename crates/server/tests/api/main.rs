@@ -1,0 +1,13 @@
+//! The surfaces over real sockets, against a real registry on SQLite and the stand-in for downloads.
+
+mod access;
+mod bodies;
+mod catalog;
+mod client;
+mod downloads;
+mod events;
+mod files;
+mod harness;
+mod installation;
+mod slow_clients;
+mod wire;
