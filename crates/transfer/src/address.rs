@@ -91,14 +91,19 @@ impl HostPolicy {
         self.rule(url).map_err(|reason| TransferError::ForbiddenAddress { url: MaskedUrl::new(url), reason })
     }
 
+    /// Judges where a redirect leads. A configured host may also send on to itself on another port: a mirror or a
+    /// stand-in whose storage runs beside it.
+    pub(crate) fn judge_redirect(&self, from: &Url, trust: Trust, to: &Url) -> Result<Trust, TransferError> {
+        let stays = trust == Trust::Configured && canonical_host(from) == canonical_host(to);
+        let keeps_secret = from.scheme() == "http" || to.scheme() == "https";
+        if stays && keeps_secret && form_rule(to).is_ok() {
+            return Ok(Trust::Configured);
+        }
+        self.judge(to)
+    }
+
     fn rule(&self, url: &Url) -> Result<Trust, AddressRule> {
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(AddressRule::Scheme);
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(AddressRule::UserInfo);
-        }
-        let host = url.host().ok_or(AddressRule::NoHost)?;
+        let host = form_rule(url)?;
         if self.allows(url) {
             return Ok(Trust::Configured);
         }
@@ -123,6 +128,17 @@ impl HostPolicy {
         let name = canonical_name(name);
         self.allowed.iter().any(|entry| entry.host == name)
     }
+}
+
+/// What holds for every address, configured or not.
+fn form_rule(url: &Url) -> Result<Host<&str>, AddressRule> {
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(AddressRule::Scheme);
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(AddressRule::UserInfo);
+    }
+    url.host().ok_or(AddressRule::NoHost)
 }
 
 /// The host in the one spelling that is compared; the loopback's names are one.

@@ -204,7 +204,11 @@ impl Source {
     }
 
     fn hop(&self, url: Url, from: Option<&Hop>) -> Result<Hop, TransferError> {
-        let trust = self.shared.options.hosts.judge(&url)?;
+        let hosts = &self.shared.options.hosts;
+        let trust = match from {
+            Some(from) => hosts.judge_redirect(&from.url, from.trust, &url)?,
+            None => hosts.judge(&url)?,
+        };
         let at_home = from.is_none_or(|from| from.at_home && from.url.origin() == url.origin());
         let downgrade = from.is_some_and(|from| from.url.scheme() == "https" && url.scheme() == "http");
         let both_configured =

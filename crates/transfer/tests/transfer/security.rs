@@ -103,11 +103,10 @@ async fn redirects_to_addresses_that_are_not_public_are_refused_at_that_hop() {
         EngineOptions { hosts: HostPolicy::public_only().allow_url(&home), ..crate::support::options() };
     let rig = Rig { engine: lorakeep_transfer::Engine::new(options).unwrap(), ..rig };
     let targets = [
-        format!("http://127.0.0.1:{port}/x"),
-        format!("https://localhost:{port}/x"),
-        format!("http://2130706433:{port}/x"),
-        format!("http://0x7f000001:{port}/x"),
-        format!("http://127.1:{port}/x"),
+        format!("http://127.0.0.2:{port}/x"),
+        format!("https://0.0.0.0:{port}/x"),
+        format!("http://2130706434:{port}/x"),
+        format!("http://0x7f000002:{port}/x"),
         format!("http://[::ffff:127.0.0.1]:{port}/x"),
         "http://169.254.169.254/latest/meta-data/".to_owned(),
         "https://10.0.0.1/".to_owned(),
@@ -140,6 +139,20 @@ async fn redirects_to_addresses_that_are_not_public_are_refused_at_that_hop() {
     }
     let knock = tokio::time::timeout(std::time::Duration::from_millis(50), trap.accept()).await;
     assert!(knock.is_err(), "nobody may have knocked");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_configured_upstream_may_send_on_to_its_own_host_on_another_port() {
+    let rig = Rig::new().await;
+    let home: url::Url = rig.standin.huggingface_url().parse().unwrap();
+    let options =
+        EngineOptions { hosts: HostPolicy::public_only().allow_url(&home), ..crate::support::options() };
+    let rig = Rig { engine: lorakeep_transfer::Engine::new(options).unwrap(), ..rig };
+    let (_, request) = rig.hub(MIB);
+    rig.fetch(request).await.expect("the storage runs beside the upstream");
+    let direct = rig.request(&format!("{}/files/x", rig.standin.storage_url()));
+    let error = rig.fetch(direct).await.unwrap_err();
+    assert!(matches!(error, TransferError::ForbiddenAddress { .. }), "nobody may go there directly: {error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
