@@ -174,8 +174,9 @@ impl DownloadState {
                 Queued | Downloading | Retrying | Paused | Done | Error | Cancelled | Quarantined
             ),
             Paused => matches!(next, Queued | Cancelled),
-            Error | Cancelled => next == Queued,
-            Quarantined => matches!(next, Queued | Cancelled),
+            Cancelled => next == Queued,
+            // Cancelling what failed dismisses it and removes its parts.
+            Error | Quarantined => matches!(next, Queued | Cancelled),
             Done => false,
         }
     }

@@ -301,9 +301,11 @@ impl Registry {
         sums
     }
 
-    /// Cancels what is queued or running for that path and returns when nothing writes there any more.
+    /// Cancels what is queued or running for that path and returns when nothing writes there any more. A failure is
+    /// dismissed, so that the entry's word is what the disk says.
     pub(crate) async fn cancel_jobs_at(&self, path: &ModelPath) -> Result<()> {
-        let Some(job) = self.inner.jobs.at(path).filter(|job| !job.download.state.is_ended()) else {
+        let is_in_the_way = |state: DownloadState| !state.is_ended() || state == DownloadState::Error;
+        let Some(job) = self.inner.jobs.at(path).filter(|job| is_in_the_way(job.download.state)) else {
             return Ok(());
         };
         match self.cancel_download(job.download.id).await {

@@ -32,7 +32,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::files::DataLock;
 use crate::library::Library;
 use crate::store::Store;
@@ -68,6 +68,8 @@ pub(crate) struct Inner {
     catalogs_changed: tokio::sync::Notify,
     /// Held by whoever compares the catalog files with the database.
     face_turn: tokio::sync::Mutex<()>,
+    /// Held by whoever moves files in or out of the bin.
+    bin_turn: tokio::sync::Mutex<()>,
     /// Held by whoever looks at the models folder.
     look_turn: tokio::sync::Mutex<()>,
     /// Wakes whoever saves what is known of files.
@@ -81,6 +83,9 @@ pub(crate) struct Inner {
     pub(crate) tasks: TaskTracker,
     /// Tells background work to end.
     pub(crate) stopping: CancellationToken,
+    /// Where the next operation breaks off, as if the process had been killed there.
+    #[cfg(test)]
+    fault_at: std::sync::Mutex<Option<&'static str>>,
     _lock: DataLock,
 }
 
@@ -135,5 +140,22 @@ impl Registry {
     /// What is known, for changing after the database was; never held over an await.
     pub(crate) fn library_mut(&self) -> RwLockWriteGuard<'_, Library> {
         self.inner.library.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A point between two steps that must not be one; tests break off here.
+    #[cfg(test)]
+    fn fault(&self, point: &'static str) -> Result<()> {
+        let wanted = *self.inner.fault_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if wanted == Some(point) {
+            return Err(Error::internal(format!("broken off at `{point}`"), "a fault that a test asked for"));
+        }
+        Ok(())
+    }
+
+    /// A point between two steps that must not be one; tests break off here.
+    #[cfg(not(test))]
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as the one for tests")]
+    fn fault(&self, _point: &'static str) -> Result<()> {
+        Ok(())
     }
 }

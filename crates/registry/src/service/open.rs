@@ -51,6 +51,7 @@ impl Registry {
                 catalog_turn: Arc::default(),
                 catalogs_changed: Notify::new(),
                 face_turn: Mutex::default(),
+                bin_turn: Mutex::default(),
                 look_turn: Mutex::default(),
                 files_changed: Notify::new(),
                 health: HealthReasons::default(),
@@ -59,12 +60,15 @@ impl Registry {
                 studio: Studio::default(),
                 tasks: TaskTracker::new(),
                 stopping: CancellationToken::new(),
+                #[cfg(test)]
+                fault_at: std::sync::Mutex::default(),
                 _lock: lock,
             }),
         };
         registry.note_unreadable(&scan);
         registry.sample_space().await;
         registry.apply_download_settings(&stored.settings);
+        registry.open_bin().await?;
         registry.open_catalog_files().await?;
         registry.open_downloads().await?;
         Ok(registry)
@@ -74,6 +78,7 @@ impl Registry {
     pub fn start(&self) {
         self.start_catalog_files();
         self.start_watching();
+        self.start_bin();
         self.start_downloads();
     }
 
