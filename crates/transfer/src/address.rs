@@ -6,6 +6,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use rustls::RootCertStore;
@@ -286,6 +287,7 @@ pub(crate) fn build_client(
         .user_agent(user_agent)
         .connect_timeout(timeouts.connect)
         .tcp_nodelay(true)
+        .pool_idle_timeout(Duration::from_secs(30))
         .build()
         .map_err(|error| TransferError::Client(error.to_string()))
 }

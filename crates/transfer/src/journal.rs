@@ -169,6 +169,11 @@ impl Journal {
     }
 }
 
+/// Where a journal is written before it takes its place.
+pub(crate) fn fresh_path(journal: &Path) -> PathBuf {
+    journal.with_extension("journal-new")
+}
+
 /// Writes a whole journal beside `path`, syncs it and renames it into place.
 fn write_fresh(
     disk: &dyn Disk,
@@ -180,7 +185,7 @@ fn write_fresh(
     let mut bytes = line(0, header)?;
     bytes.extend(line(header.nonce, &Record::Durable(pairs(durable)))?);
     bytes.extend(line(header.nonce, &Record::Written(pairs(written)))?);
-    let fresh = path.with_extension("journal-new");
+    let fresh = fresh_path(path);
     disk.remove(&fresh)?;
     let file = disk.create(&fresh)?;
     disk.write_all_at(&file, &mut [IoSlice::new(&bytes)], 0)?;

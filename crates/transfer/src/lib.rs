@@ -44,6 +44,7 @@ pub use error::{AddressRule, Refusal, TransferError};
 pub use masked_url::MaskedUrl;
 pub use observer::{Event, Observer, Silent};
 pub use options::{EngineOptions, MinSpeed, Timeouts};
-pub use publish::{Replace, publish};
+pub use part::discard;
+pub use publish::{Replace, is_unfinished_copy, publish, publish_open};
 pub use request::{Admission, Credential, Expected, Facts, Fetched, Gate, Open, Outcome, Request};
 pub use retry::{RetryPolicy, retry_after};

@@ -6,9 +6,9 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::disk::Disk;
+use crate::disk::{Disk, SystemDisk};
 use crate::error::TransferError;
-use crate::journal::{Journal, Loaded, Subject};
+use crate::journal::{Journal, Loaded, Subject, fresh_path};
 use crate::request::Expected;
 
 /// A part file and what is known of its content. All methods block.
@@ -42,8 +42,8 @@ impl Part {
 
     /// Removes what is there and starts an empty file.
     pub(crate) fn create(disk: &Arc<dyn Disk>, path: &Path) -> Result<Self, TransferError> {
-        create_folder(path)?;
-        discard(&**disk, path)?;
+        create_folder(&**disk, path)?;
+        discard_on(&**disk, path)?;
         let file = disk.create(path).map_err(|source| TransferError::io("create", path, source))?;
         Ok(Self { disk: Arc::clone(disk), path: path.to_owned(), file: Arc::new(file), known: None })
     }
@@ -107,17 +107,40 @@ impl Part {
     }
 }
 
-/// Removes a part and its journal; the journal first, so that it never speaks of a newer part.
-pub(crate) fn discard(disk: &dyn Disk, part: &Path) -> Result<(), TransferError> {
-    [journal_path(part), part.to_owned()]
+/// Removes what a transfer that is not to go on has left: the part, and its journal first, so that it
+/// never speaks of a newer part. What is not there is fine. Blocking.
+///
+/// # Errors
+/// The file that cannot be removed.
+pub fn discard(part: &Path) -> Result<(), TransferError> {
+    discard_on(&SystemDisk, part)
+}
+
+pub(crate) fn discard_on(disk: &dyn Disk, part: &Path) -> Result<(), TransferError> {
+    let journal = journal_path(part);
+    [fresh_path(&journal), journal, part.to_owned()]
         .iter()
         .try_for_each(|path| disk.remove(path).map_err(|source| TransferError::io("remove", path, source)))
 }
 
-/// Creates the folder that `file` is to lie in.
-pub(crate) fn create_folder(file: &Path) -> Result<(), TransferError> {
+/// Creates the folder that `file` is to lie in, durably with all its new parents.
+pub(crate) fn create_folder(disk: &dyn Disk, file: &Path) -> Result<(), TransferError> {
     let folder = folder_of(file);
-    std::fs::create_dir_all(folder).map_err(|source| TransferError::io("create the folder", folder, source))
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let fail = |source| TransferError::io("create the folder", folder, source);
+    let existing = folder.ancestors().find(|ancestor| ancestor.is_dir()).unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder).map_err(fail)?;
+    // A file in a folder that is lost in a power cut is lost too.
+    let mut parent = folder_of(folder);
+    loop {
+        disk.sync_folder(parent).map_err(fail)?;
+        if parent == existing || parent == Path::new(".") {
+            return Ok(());
+        }
+        parent = folder_of(parent);
+    }
 }
 
 /// The folder of a file; `.` for a bare name.

@@ -17,7 +17,7 @@ use crate::digest::{READ_BLOCK, Sha256Digest};
 use crate::limits::lock;
 
 /// Bytes kept in memory for the hash at most.
-const QUEUE_BYTES: usize = 2 << 20;
+const QUEUE_BYTES: usize = 1 << 20;
 /// Further behind than this, bytes are read back instead.
 const LAG_BYTES: u64 = 16 << 20;
 

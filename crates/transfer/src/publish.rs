@@ -18,6 +18,8 @@ use crate::request::{Admission, Gate};
 /// Permission bits of a published file before the process's mask.
 const PUBLISHED_MODE: u32 = 0o644;
 const COPY_BLOCK: usize = 1 << 20;
+const COPY_PREFIX: &str = ".lorakeep-";
+const COPY_SUFFIX: &str = ".part";
 
 /// What happens to a file that is at the destination already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,9 +39,29 @@ pub enum Replace {
 /// only the last sync of a folder failed.
 pub fn publish(part: &Path, destination: &Path, replace: Replace) -> Result<(), TransferError> {
     let file = File::open(part).map_err(|source| TransferError::io("open", part, source))?;
+    publish_open(file, part, destination, replace)
+}
+
+/// Like [`publish`], for a `part` that was opened, and judged, by the caller: what appears at
+/// `destination` is the file behind `file`, or nothing. Blocking.
+///
+/// # Errors
+/// As [`publish`]; [`TransferError::ContentRefused`] when `part` leads to another file by now.
+pub fn publish_open(
+    file: File,
+    part: &Path,
+    destination: &Path,
+    replace: Replace,
+) -> Result<(), TransferError> {
     let publisher = Publisher::new(Arc::new(SystemDisk), Arc::new(file), part)?;
     publisher.sync()?;
     publisher.publish(destination, replace)
+}
+
+/// Whether `name` is that of a copy across file systems which a process that died left beside its
+/// destination. Such a file is of no use.
+pub fn is_unfinished_copy(name: &str) -> bool {
+    name.starts_with(COPY_PREFIX) && name.ends_with(COPY_SUFFIX)
 }
 
 /// The steps of publishing one open file. Blocking.
@@ -105,7 +127,7 @@ impl Publisher {
     }
 
     fn move_to(&self, to: &Path, replace: Replace, mode: u32) -> Result<(), TransferError> {
-        create_folder(to)?;
+        create_folder(&*self.disk, to)?;
         self.check_untouched()?;
         self.disk
             .set_mode(&self.file, mode)
@@ -155,7 +177,7 @@ impl Publisher {
 
     /// Across file systems: copies beside the target, reads the copy back, and renames that.
     fn copy_to(&self, to: &Path, replace: Replace, mode: u32) -> Result<(), TransferError> {
-        let copy = folder_of(to).join(format!(".lorakeep-{:016x}.part", fastrand::u64(..)));
+        let copy = folder_of(to).join(format!("{COPY_PREFIX}{:016x}{COPY_SUFFIX}", fastrand::u64(..)));
         let result = self
             .copy_verified(&copy, mode)
             .and_then(|()| rename(&*self.disk, &copy, to, replace).map_err(|error| rename_error(to, error)));
@@ -233,4 +255,47 @@ fn process_mask() -> u32 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| line.strip_prefix("Umask:"));
     mask.and_then(|mask| u32::from_str_radix(mask.trim(), 8).ok()).unwrap_or(0o022)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_finished_file_moves_and_what_is_there_stays_unless_it_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let (part, to) = (folder.path().join("a.part"), folder.path().join("deep/er/a.bin"));
+        std::fs::write(&part, "new").unwrap();
+        publish(&part, &to, Replace::Never).unwrap();
+        assert!(!part.exists());
+        assert_eq!(std::fs::metadata(&to).unwrap().permissions().mode() & 0o777, 0o644 & !process_mask());
+        std::fs::write(&part, "newer").unwrap();
+        assert!(matches!(publish(&part, &to, Replace::Never), Err(TransferError::Exists(_))));
+        assert_eq!(std::fs::read(&to).unwrap(), b"new");
+        publish(&part, &to, Replace::Yes).unwrap();
+        assert_eq!(std::fs::read(&to).unwrap(), b"newer");
+    }
+
+    #[test]
+    fn another_file_than_the_judged_one_is_not_published() {
+        let folder = tempfile::tempdir().unwrap();
+        let (part, to) = (folder.path().join("a.part"), folder.path().join("a.bin"));
+        std::fs::write(&part, "judged").unwrap();
+        let judged = File::open(&part).unwrap();
+        std::fs::write(folder.path().join("evil"), "evil").unwrap();
+        std::fs::rename(folder.path().join("evil"), &part).unwrap();
+        let error = publish_open(judged, &part, &to, Replace::Never).unwrap_err();
+        assert_eq!(error.code(), "content_refused");
+        assert!(!to.exists());
+        std::os::unix::fs::symlink("/etc/hostname", folder.path().join("link.part")).unwrap();
+        let error = publish(&folder.path().join("link.part"), &to, Replace::Never).unwrap_err();
+        assert_eq!(error.code(), "content_refused", "a link is not the file that it leads to");
+    }
+
+    #[test]
+    fn copies_that_were_left_behind_are_known_by_their_names() {
+        assert!(is_unfinished_copy(".lorakeep-00ff.part"));
+        assert!(!is_unfinished_copy("model.part") && !is_unfinished_copy(".lorakeep-x.safetensors"));
+    }
 }

@@ -16,7 +16,7 @@ use crate::probe::{Answer, Ask, Content, Failure, Length, Patience, Source};
 use crate::writer::{BlockSender, WriterGone};
 
 /// Bytes that go to the writer at once, when they come fast.
-const BATCH_BYTES: usize = 512 * 1024;
+const BATCH_BYTES: usize = 256 * 1024;
 /// Parts of a batch at most; small ones are held in buffers that are larger than they.
 const BATCH_PARTS: usize = 128;
 /// How long bytes wait for company.

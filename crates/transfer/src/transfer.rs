@@ -16,10 +16,10 @@ use crate::crew::Crew;
 use crate::digest::Sha256Digest;
 use crate::engine::Shared;
 use crate::error::TransferError;
-use crate::journal::Subject;
+use crate::journal::{Journal, Subject};
 use crate::limits::lock;
 use crate::observer::{Event, Observer};
-use crate::part::{Part, create_folder, discard, journal_path};
+use crate::part::{Part, create_folder, discard_on, folder_of, journal_path};
 use crate::plan::Plan;
 use crate::probe::{Answer, Ask, Content, Failure, Length, Patience, Source};
 use crate::publish::{Publisher, Replace};
@@ -27,6 +27,9 @@ use crate::ranges::RangeSet;
 use crate::request::{Admission, Facts, Fetched, Outcome, Request};
 use crate::segment::{First, Lanes};
 use crate::writer::{Writer, WriterOptions};
+
+/// Smaller files are fetched anew sooner than a journal is synced.
+const WORTH_A_JOURNAL: u64 = 256 * 1024;
 
 /// The part files that transfers of this process are writing.
 #[derive(Debug, Default)]
@@ -179,18 +182,19 @@ impl Transfer {
 
     async fn prepare_destination(&self) -> Result<(), TransferError> {
         let (destination, replace) = (self.request.destination.clone(), self.request.replace);
+        let disk = Arc::clone(&self.shared.options.disk);
         blocking(move || {
             if !replace && std::fs::symlink_metadata(&destination).is_ok() {
                 return Err(TransferError::Exists(destination));
             }
-            create_folder(&destination)
+            create_folder(&*disk, &destination)
         })
         .await
     }
 
     async fn discard(&self) -> Result<(), TransferError> {
         let (disk, path) = (Arc::clone(&self.shared.options.disk), self.request.part.clone());
-        blocking(move || discard(&*disk, &path)).await
+        blocking(move || discard_on(&*disk, &path)).await
     }
 
     /// The hash that the content must have: the caller's, else the one that the first hop names.
@@ -420,11 +424,11 @@ impl Transfer {
         part: Part,
         size: Option<u64>,
         etag: Option<String>,
-    ) -> Result<(Part, Option<crate::journal::Journal>), TransferError> {
+    ) -> Result<(Part, Option<Journal>), TransferError> {
         let reserve = self.shared.options.free_space_reserve;
         let sha256 = self.expected_hash();
         let resumable = etag.is_some() || sha256.is_some();
-        let subject = size.filter(|_| resumable).map(|size| {
+        let subject = size.filter(|size| resumable && *size >= WORTH_A_JOURNAL).map(|size| {
             let (url, facts) = (self.source.masked().to_string(), self.facts.clone());
             Subject { url, size, etag, sha256, facts }
         });
@@ -462,7 +466,7 @@ impl Transfer {
         })
     }
 
-    fn start_writer(&self, part: &Part, journal: Option<crate::journal::Journal>, have: &RangeSet) -> Writer {
+    fn start_writer(&self, part: &Part, journal: Option<Journal>, have: &RangeSet) -> Writer {
         let options = &self.shared.options;
         Writer::start(
             Arc::clone(&options.disk),
@@ -513,7 +517,7 @@ impl Transfer {
         match error {
             TransferError::DiskFull { path, needed: 0, .. } => {
                 let disk = &self.shared.options.disk;
-                let free = disk.free_space(crate::part::folder_of(&path)).unwrap_or_default();
+                let free = disk.free_space(folder_of(&path)).unwrap_or_default();
                 TransferError::DiskFull { path, needed: self.shared.options.free_space_reserve, free }
             }
             error => error,
@@ -594,7 +598,7 @@ impl Transfer {
                     (to, Outcome::Quarantined { reason })
                 }
                 Admission::Refuse { reason } => {
-                    discard(&*disk, &part)?;
+                    discard_on(&*disk, &part)?;
                     return Err(TransferError::ContentRefused { reason });
                 }
             };

@@ -24,10 +24,12 @@ use crate::prefix::PrefixHash;
 use crate::ranges::RangeSet;
 
 /// Bytes of one transfer between network and disk at most.
-const QUEUE_BYTES: u32 = 4 << 20;
+const QUEUE_BYTES: u32 = 2 << 20;
 /// Written bytes are noted and synced at the latest after these times, however slowly they come.
 const NOTE_AFTER: Duration = Duration::from_secs(1);
 const SYNC_AFTER: Duration = Duration::from_secs(5);
+/// The last sync is left to publishing when there is less than this to do.
+const LAST_SYNC_BYTES: u64 = 1 << 20;
 
 /// What the writing side needs to know.
 #[derive(Debug, Clone, Copy)]
@@ -324,7 +326,8 @@ impl Shared {
             let wait = if wait.is_zero() { SYNC_AFTER } else { wait };
             (progress, _) = self.changed.wait_timeout(progress, wait).unwrap_or_else(PoisonError::into_inner);
         }
-        if progress.unsynced == 0 || progress.ending == Ending::Abandoned {
+        let worth_it = progress.ending == Ending::Open || progress.unsynced >= LAST_SYNC_BYTES;
+        if progress.unsynced == 0 || progress.ending == Ending::Abandoned || !worth_it {
             return None;
         }
         progress.unsynced = 0;

@@ -225,24 +225,42 @@ fn printable_start(head: &[u8]) -> Option<&str> {
     if text.is_empty() || text.contains(binary) { None } else { Some(text) }
 }
 
-/// Protocol 0 has no magic: an import `cmodule\nname\n`, or a mark followed by an opcode and its line.
+/// Protocol 0 has no magic: an import `cmodule\nname\n` and what is done with it, or a mark followed by an
+/// opcode and its line. Lists of words look a little like it, so both have to go on as a pickle does.
 fn is_text_pickle(text: &str) -> bool {
+    let body = text.trim_start_matches(['(', ']', '}', ')']);
+    if body.strip_prefix(['c', 'i']).is_some_and(is_import) {
+        return true;
+    }
+    let mut letters = body.chars();
+    let (opcode, next) = (letters.next(), letters.next());
+    let number = next.is_some_and(|letter| letter.is_ascii_digit() || letter == '-');
+    let third_is_number = letters.next().is_some_and(|letter| letter.is_ascii_digit());
+    text.starts_with('(')
+        && match (opcode, next) {
+            (Some('l' | 'd' | 't'), Some('p')) => third_is_number,
+            (Some('l' | 'd' | 't' | 'N'), Some('.' | '(')) => true,
+            (Some('S'), Some('\'' | '"')) => true,
+            (Some('I' | 'F' | 'L' | 'p'), _) => number,
+            _ => false,
+        }
+}
+
+/// Two lines with the name of a module and of something in it, and an opcode that uses it.
+fn is_import(rest: &str) -> bool {
     let identifier = |line: &str| {
         !line.is_empty()
             && line.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.'))
     };
-    let body = text.trim_start_matches(['(', ']', '}', ')']);
-    let import = |rest: &str| {
-        let mut lines = rest.split('\n');
-        lines.next().is_some_and(identifier) && lines.next().is_some_and(identifier)
+    let mut lines = rest.splitn(3, '\n');
+    let names = lines.next().is_some_and(identifier) && lines.next().is_some_and(identifier);
+    let mut after = lines.next().unwrap_or_default().chars();
+    let used = match after.next() {
+        Some('(' | ')' | '.' | ']' | '}') => true,
+        Some('p' | 'q') => after.next().is_some_and(|letter| letter.is_ascii_digit()),
+        _ => false,
     };
-    if let Some(rest) = body.strip_prefix(['c', 'i'])
-        && import(rest)
-    {
-        return true;
-    }
-    let marked = body.len() < text.len();
-    marked && text.starts_with('(') && body.starts_with(['l', 'd', 't', 'S', 'V', 'I', 'F', 'N', 'p'])
+    names && used
 }
 
 fn sniff_binary(head: &[u8]) -> Format {
@@ -311,6 +329,18 @@ mod tests {
     #[test]
     fn text_cut_in_the_middle_of_a_character_is_still_text() {
         assert_eq!(sniff("<html>é".as_bytes().split_last().unwrap().1, 100), Format::Html);
+    }
+
+    #[test]
+    fn word_lists_are_texts() {
+        for text in
+            ["cat\ndog\nbird\n", "(the end)", "(dpi settings)", "(low quality:1.4), text", "i\nyou\nwe"]
+        {
+            assert_eq!(sniff(text.as_bytes(), text.len() as u64), Format::Text, "{text}");
+        }
+        for pickle in ["(dp0\nS'a'\n", "(lp1\n.", "(S'id'\nios\nsystem\n.", "cos\nsystem\np0\n(", "(I1\nt."] {
+            assert_eq!(sniff(pickle.as_bytes(), pickle.len() as u64), Format::BarePickle, "{pickle}");
+        }
     }
 
     #[test]

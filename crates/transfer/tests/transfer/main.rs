@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 mod basics;
+mod chaos;
 mod crash;
 mod disk;
 mod faults;

@@ -170,7 +170,8 @@ pub(super) const BFL: &[Rule] = &[
         "flux1 kontext",
         "flux1 krea-dev",
     ]),
-    rule("flux1", "", 95, &[Has("^double_blocks_#_processor")]).only(Adapter),
+    rule("flux1", "", 95, &[Any(&[Has("^double_blocks_#_processor"), Has("^single_blocks_#_processor")])])
+        .only(Adapter),
     rule(
         "flux1",
         "",

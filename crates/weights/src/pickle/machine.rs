@@ -232,6 +232,9 @@ impl<'a, 'f, F: ReadAt + ?Sized> Machine<'a, 'f, F> {
             return deny("setitem", format!("it sets an item of {}, not of a dict", target.kind()));
         }
         for at in (first..self.stack.len()).step_by(2) {
+            if matches!(self.stack[at], Value::List(_) | Value::Dict(_) | Value::Set | Value::Storage(_)) {
+                return deny("setitem", format!("it uses {} as a key", self.stack[at].kind()));
+            }
             if let (Value::Text(name), Value::Tensor(tensor) | Value::Parameter(tensor)) =
                 (self.stack[at], self.stack[at + 1])
             {

@@ -182,6 +182,7 @@ fn things_are_not_taken_for_other_things() {
         ("items of a tensor", tensor().raw(b"(").text("a").raw(b"Nu"), "setitem"),
         ("an item of a list", Pickle::new().raw(b"]K\0Ns"), "setitem"),
         ("an item of a name", Pickle::new().global("collections", "OrderedDict").raw(b"K\0Ns"), "setitem"),
+        ("a list as a key", Pickle::new().raw(b"}]Ns"), "setitem"),
         ("appending to a dict", Pickle::new().raw(b"}Na"), "append"),
         ("appending to a tensor", tensor().raw(b"(NNe"), "append"),
         ("building a dict", Pickle::new().raw(b"}}b"), "build"),

@@ -10,7 +10,9 @@
 use std::io;
 
 use lorakeep_weights::identify::{Identity, identify_header};
+use lorakeep_weights::safetensors::{Dtype, Tensor};
 use lorakeep_weights::{Header, ReadAt};
+use proptest::prelude::*;
 
 const HEADERS: &str = include_str!("data/labelled_headers.txt");
 
@@ -66,7 +68,7 @@ fn names(template: &str, axes: &str) -> Vec<String> {
 }
 
 fn width(dtype: &str) -> u64 {
-    lorakeep_weights::safetensors::Dtype::from_name(dtype).unwrap().bits() / 8
+    Dtype::from_name(dtype).unwrap().bits() / 8
 }
 
 fn header(lines: &[&str]) -> Header {
@@ -156,7 +158,7 @@ fn file_name(path: &str) -> String {
 }
 
 #[test]
-fn nineteen_in_twenty_labelled_headers_are_right_and_none_is_wrong_with_confidence() {
+fn the_labelled_headers_are_right_and_none_is_wrong_with_confidence() {
     let files = labelled();
     let mut wrong = Vec::new();
     for file in &files {
@@ -173,7 +175,7 @@ fn nineteen_in_twenty_labelled_headers_are_right_and_none_is_wrong_with_confiden
     let listed: Vec<&str> = wrong.iter().map(|(_, text)| text.as_str()).collect();
     assert_eq!(files.len(), 243);
     assert!(wrong.iter().all(|(surely, _)| !surely), "wrong with confidence:\n{}", listed.join("\n"));
-    assert!(wrong.len() * 20 <= files.len(), "{} wrong:\n{}", wrong.len(), listed.join("\n"));
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), listed.join("\n"));
 }
 
 #[test]
@@ -294,4 +296,46 @@ fn alphas_are_read_from_the_file() {
     bytes[at..].copy_from_slice(&0x4080_u16.to_le_bytes());
     let identity = lorakeep_weights::identify(&header, &bytes, "a.safetensors").unwrap();
     assert_eq!(identity.alpha, Some(4.0));
+}
+
+fn assert_sound(identity: &Identity) {
+    assert!((0.0..=1.0).contains(&identity.confidence));
+    assert!(identity.base_model.is_none() || !identity.candidates.is_empty(), "{identity:?}");
+    assert!(!identity.kind.is_empty());
+}
+
+#[test]
+fn half_an_adapter_is_never_told_wrongly_with_confidence() {
+    // Trainers that skip layers, and shards: every other tensor of the labelled adapters.
+    let mut wrong = Vec::new();
+    for file in labelled().iter_mut().filter(|file| file.kind == "lora") {
+        for keep in 0..2 {
+            let mut half = file.header.clone();
+            let mut number = 0;
+            half.tensors.retain(|_| {
+                number += 1;
+                number % 2 == keep
+            });
+            let identity = identify_header(&half, &file_name(file.path));
+            assert_sound(&identity);
+            let sure = identity.confidence >= 0.8 && identity.candidates.len() <= 1;
+            if sure && !base_is_right(file, &identity) {
+                wrong.push(format!("{}: {:?} {:?}", file.path, identity.base_model, identity.candidates));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+proptest! {
+    #[test]
+    fn any_names_and_shapes_get_a_sound_answer(
+        tensors in prop::collection::vec(("[a-z#_.0-9:]{0,40}(.lora_down.weight|.oft_blocks|.lokr_w1|.alpha|.weight|)", prop::collection::vec(0_u64..5000, 0..5)), 0..12)
+    ) {
+        let tensor = |(name, shape): (String, Vec<u64>)| Tensor {
+            name: name.into(), dtype: Dtype::F16, shape: shape.into(), range: 0..0,
+        };
+        let header = Header { tensors: tensors.into_iter().map(tensor).collect(), ..Header::default() };
+        assert_sound(&identify_header(&header, "a.safetensors"));
+    }
 }
