@@ -15,6 +15,7 @@ mod model_home;
 mod names;
 mod pairing;
 mod presence;
+mod repo_home;
 
 pub use lorakeep_weights::Sha256;
 
@@ -32,3 +33,4 @@ pub use model_home::{ModelHome, StyleCategory};
 pub use names::{ModelFolder, ModelPath, SafeName};
 pub use pairing::{LoraPair, Match, PairFile, compatible_pairs};
 pub use presence::{FileFact, FileStamp, Verification};
+pub use repo_home::category_of_folder;

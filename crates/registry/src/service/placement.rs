@@ -8,6 +8,11 @@ use crate::store::STEP;
 impl Registry {
     /// Moves a job within the queue.
     pub async fn move_download(&self, id: DownloadId, to: Placement) -> Result<JobState> {
+        let registry = self.clone();
+        self.uninterrupted(async move { registry.place(id, to).await }).await
+    }
+
+    async fn place(&self, id: DownloadId, to: Placement) -> Result<JobState> {
         let _turn = self.inner.jobs.turn.lock().await;
         let priority = self.target_priority(id, to).await?;
         let mut others = self.inner.store.waiting_positions(priority).await?;

@@ -13,8 +13,8 @@ use crate::domain::Origin;
 pub(crate) struct Source {
     /// The first-party address.
     pub(crate) url: Url,
-    /// Another first-party address to try when the first says 404.
-    pub(crate) second_url: Option<Url>,
+    /// Other first-party addresses to try, in order, while the one before says 404.
+    pub(crate) other_urls: Vec<Url>,
     pub(crate) credential: Option<Credential>,
     /// Exact bytes.
     pub(crate) size: Option<u64>,
@@ -64,7 +64,9 @@ impl Upstreams {
         let file_id = file_id.or_else(|| file.and_then(|file| file.id));
         Ok(Source {
             url: self.civitai.download_url(version_id, file_id),
-            second_url: file.and_then(|file| self.civitai.returned_download_url(file)),
+            other_urls: file
+                .map(|file| self.civitai.other_download_urls(version_id, file))
+                .unwrap_or_default(),
             credential: self.civitai.credential(),
             size: None,
             estimated_size: file.and_then(civitai::VersionFile::estimated_bytes),
@@ -89,7 +91,7 @@ impl Upstreams {
         })?;
         Ok(Source {
             url: self.huggingface.resolve_url(&info.id, &commit, path),
-            second_url: None,
+            other_urls: Vec::new(),
             credential: self.huggingface.credential(),
             size: file.size,
             estimated_size: None,
@@ -122,7 +124,7 @@ impl Upstreams {
         };
         Ok(Source {
             url,
-            second_url: None,
+            other_urls: Vec::new(),
             credential,
             size: None,
             estimated_size: None,

@@ -116,11 +116,13 @@ impl Attempt {
         origin: &Origin,
     ) -> Result<Ended, Failure> {
         let mut result = self.transfer(&source.url, source, expected).await;
-        if let (Err(TransferError::Refused(refusal)), Some(second)) = (&result, &source.second_url)
-            && refusal.status == 404
-            && refusal.first_party
-        {
-            result = self.transfer(second, source, expected).await;
+        for other in &source.other_urls {
+            if !is_missing(&result) {
+                break;
+            }
+            let found = self.transfer(other, source, expected).await;
+            // The first refusal explains more than that of a guess.
+            result = if is_missing(&found) { result } else { found };
         }
         match result {
             Ok(fetched) => self.fetched(fetched, origin),
@@ -239,6 +241,10 @@ fn expected_hash(entry: &Entry, source: &Source) -> Result<Option<Sha256>, Failu
         }
         (own, published) => Ok(own.or(published)),
     }
+}
+
+fn is_missing(result: &Result<Fetched, TransferError>) -> bool {
+    matches!(result, Err(TransferError::Refused(refusal)) if refusal.status == 404 && refusal.first_party)
 }
 
 /// Length, time and number of the file that a path leads to.

@@ -2,6 +2,7 @@
 
 mod bin;
 mod catalog;
+mod downloads;
 mod harness;
 mod presence;
 mod settings;

@@ -6,11 +6,11 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use crate::domain::{
-    CatalogName, Category, Entry, EntryDocument, ModelFolder, ModelHome, ModelPath, SafeName, Sha256,
-    added_name,
+    CatalogName, Category, Entry, EntryDocument, ModelFolder, ModelHome, Sha256, added_name,
 };
-use crate::error::{Error, Invalid, Result};
+use crate::error::{Error, Result};
 use crate::library::Library;
+use crate::service::add::{Place, Wish, free_path, judged_name};
 use crate::service::{Added, Registry};
 use crate::upstream::civitai::{Version, VersionFile, archived, choose_file, taken_down};
 
@@ -42,13 +42,16 @@ impl Registry {
     }
 
     async fn add_file_of_version(&self, version: &Version, file: &VersionFile) -> Result<Added> {
-        let (home, document) = entry_of(version, file);
+        let (home, mut document) = entry_of(version, file);
+        let folder = ModelFolder::parse("dest", home.dest)?;
         // The name may be taken between choosing it and adding the entry; then it is chosen again.
         loop {
-            let document = match place(&self.library(), version, file, home, document.clone())? {
+            let name = file.name.as_deref().unwrap_or_default();
+            match place(&self.library(), version, file, &folder, name)? {
                 Place::Taken(entry) => return Ok(Added::AlreadyExists(self.state_of(&entry))),
-                Place::Free(document) => document,
-            };
+                Place::Free(path) => document.set("file", path.file.as_str()),
+            }
+            let document = document.clone();
             let category = Category::named_after_id(home.category);
             match self.insert_entry(CatalogName::Models, &category, document).await {
                 Err(Error::Conflict { code: "exists", .. }) => {}
@@ -58,7 +61,11 @@ impl Registry {
     }
 
     /// The entry of a version, or of one of its files, in either catalog.
-    fn entry_of_version(&self, version_id: u64, file_id: Option<u64>) -> Option<Arc<Entry>> {
+    pub(in crate::service) fn entry_of_version(
+        &self,
+        version_id: u64,
+        file_id: Option<u64>,
+    ) -> Option<Arc<Entry>> {
         let library = self.library();
         let of_file = |entry: &&Arc<Entry>| match (file_id, entry.document.id("civitai_file_id")) {
             (Some(wanted), Some(own)) => wanted == own,
@@ -69,7 +76,11 @@ impl Registry {
 }
 
 /// Why a version cannot be downloaded, in the contract's words where it has some.
-fn restriction(version: &Version, early_access: bool, now: DateTime<Utc>) -> Option<String> {
+pub(in crate::service) fn restriction(
+    version: &Version,
+    early_access: bool,
+    now: DateTime<Utc>,
+) -> Option<String> {
     let name = format!("version {} on CivitAI", version.id);
     match version.usage_control.as_deref() {
         None | Some("Download") => {}
@@ -88,7 +99,7 @@ fn restriction(version: &Version, early_access: bool, now: DateTime<Utc>) -> Opt
     Some(format!("This model is in early access{until} — only accounts that bought access can download it"))
 }
 
-fn no_file(version_id: u64, file_id: Option<u64>) -> Error {
+pub(in crate::service) fn no_file(version_id: u64, file_id: Option<u64>) -> Error {
     let (what, hint) = match file_id {
         Some(file_id) => (format!("no file {file_id}"), "leave `file_id` out to take its primary file"),
         None => ("no model file".to_owned(), "open it on CivitAI and choose another version"),
@@ -141,63 +152,19 @@ fn gigabytes(bytes: u64) -> f64 {
     (bytes as f64 / 1e6).round() / 1e3
 }
 
-enum Place {
-    /// The catalog has this very file.
-    Taken(Arc<Entry>),
-    /// The document with a name that nothing else has.
-    Free(EntryDocument),
-}
-
-/// Chooses a name that no other model has: the file's own, else with the ids as a suffix (decision 1).
-fn place(
+/// Chooses a path that no other model has: the file's own name, else with the ids as a suffix (decision 1).
+pub(in crate::service) fn place(
     library: &Library,
     version: &Version,
     file: &VersionFile,
-    home: ModelHome,
-    mut document: EntryDocument,
+    folder: &ModelFolder,
+    name: &str,
 ) -> Result<Place> {
-    let name = judged_name(document.text("file"), version.id)?;
-    let folder = ModelFolder::parse("dest", home.dest)?;
-    let suffixes = [None, Some(format!("{}", version.id)), file.id.map(|id| format!("{}.{id}", version.id))];
-    for (index, suffix) in suffixes.into_iter().enumerate() {
-        let candidate = match suffix {
-            None if index == 0 => name.clone(),
-            None => continue,
-            Some(suffix) => suffixed(&name, &suffix)?,
-        };
-        let path = ModelPath { folder: folder.clone(), file: candidate };
-        if let Some(entry) = library.entries_at(&path).first() {
-            if is_same(entry, version, file) {
-                return Ok(Place::Taken(Arc::clone(entry)));
-            }
-            continue;
-        }
-        if is_another_file(library, &path, file) {
-            continue;
-        }
-        document.set("file", path.file.as_str());
-        return Ok(Place::Free(document));
-    }
-    let message = format!("every name for version {} is taken in `{}`", version.id, home.dest);
-    Err(Error::conflict("exists", message))
-}
-
-/// The upstream's name, or the harmless one that the judge suggests; a nameless file is named after its version.
-fn judged_name(name: &str, version_id: u64) -> Result<SafeName> {
-    let name = if name.is_empty() { format!("civitai_{version_id}.safetensors") } else { name.to_owned() };
-    SafeName::parse("file", &name).or_else(|invalid: Invalid| match &invalid.suggestion {
-        Some(suggestion) => Ok(SafeName::parse("file", suggestion)?),
-        None => Err(invalid.into()),
-    })
-}
-
-/// `name.suffix.extension`.
-fn suffixed(name: &SafeName, suffix: &str) -> Result<SafeName> {
-    let text = match name.as_str().rsplit_once('.') {
-        Some((stem, extension)) => format!("{stem}.{suffix}.{extension}"),
-        None => format!("{name}.{suffix}"),
-    };
-    Ok(SafeName::parse("file", &text)?)
+    let name = judged_name(name, &format!("civitai_{}.safetensors", version.id))?;
+    let mut suffixes = vec![version.id.to_string()];
+    suffixes.extend(file.id.map(|id| format!("{}.{id}", version.id)));
+    let wish = Wish { folder, name: &name, suffixes: &suffixes, sha256: sha256_of(file) };
+    free_path(library, &wish, |entry| is_same(entry, version, file))
 }
 
 /// Whether an entry at the same path is the same file: by file id, by version, or by content.
@@ -209,12 +176,6 @@ fn is_same(entry: &Entry, version: &Version, file: &VersionFile) -> bool {
         (Some(own), ..) => own == version.id || same_hash,
         (None, ..) => same_hash,
     }
-}
-
-/// Whether an unlisted file that is known to be another one lies at the path.
-fn is_another_file(library: &Library, path: &ModelPath, file: &VersionFile) -> bool {
-    let on_disk = library.file(path).and_then(|fact| fact.sha256);
-    on_disk.is_some_and(|on_disk| sha256_of(file).is_some_and(|wanted| wanted != on_disk))
 }
 
 fn sha256_of(file: &VersionFile) -> Option<Sha256> {

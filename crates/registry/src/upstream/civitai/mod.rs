@@ -104,9 +104,26 @@ impl Civitai {
         url
     }
 
-    /// The address that the site itself gave for a file, rebuilt on this site from its version id and choice of file:
-    /// answers may name an unusable host. A linked VAE is found only by it.
-    pub(crate) fn returned_download_url(&self, file: &VersionFile) -> Option<Url> {
+    /// Other addresses of a file, for when its own says 404: a linked VAE belongs to another version and is found here
+    /// only by the address that the site gave, or by what it is.
+    pub(crate) fn other_download_urls(&self, version_id: u64, file: &VersionFile) -> Vec<Url> {
+        let mut by_kind = self.download_url(version_id, None);
+        let parts =
+            [("type", &file.kind), ("format", &file.format), ("size", &file.size), ("fp", &file.precision)];
+        for (key, value) in parts {
+            if let Some(value) = value {
+                by_kind.query_pairs_mut().append_pair(key, value);
+            }
+        }
+        let own = self.download_url(version_id, file.id);
+        let mut others: Vec<Url> = self.returned_download_url(file).into_iter().collect();
+        others.extend(file.kind.is_some().then_some(by_kind));
+        others.retain(|url| *url != own);
+        others
+    }
+
+    /// The address that the site gave, rebuilt on this site: answers may name an unusable host.
+    fn returned_download_url(&self, file: &VersionFile) -> Option<Url> {
         let given = self.base.join(file.download_url.as_deref()?).ok()?;
         let version_id = given.path().strip_prefix("/api/download/models/")?.parse().ok()?;
         let mut url = self.download_url(version_id, None);

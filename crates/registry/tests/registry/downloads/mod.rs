@@ -1,0 +1,10 @@
+//! Downloads from the stand-in over sockets: the queue, its controls, refusals, and what a killed process leaves.
+
+mod adding;
+mod content;
+mod control;
+mod happy;
+mod refusals;
+mod restart;
+mod secrets;
+mod support;

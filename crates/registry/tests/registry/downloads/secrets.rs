@@ -1,0 +1,44 @@
+//! Keys go to their own host and nowhere else: not to storage, not into rows, errors or logs.
+
+use lorakeep_registry::DownloadFilter;
+use lorakeep_standin::Upstream;
+
+use super::support::{KEY, Studio, TOKEN, civitai_entry, civitai_model, hub_entry, small};
+use crate::harness::on_sqlite;
+
+#[tokio::test]
+async fn keys_go_to_their_own_host_only_and_into_no_text() {
+    on_sqlite(|home| async move {
+        let studio = Studio::open_with(home, &[("CIVITAI_API_KEY", KEY), ("HF_TOKEN", TOKEN)]).await;
+        studio.serve(&[small("a.safetensors")]);
+        studio.standin.add_model(civitai_model(7, small("style.safetensors")));
+        studio.import(&[hub_entry("a.safetensors"), civitai_entry("style.safetensors", 70)]).await;
+        studio.import(&[hub_entry("missing.safetensors"), civitai_entry("gone.safetensors", 999)]).await;
+        let files = ["a.safetensors", "style.safetensors", "missing.safetensors", "gone.safetensors"];
+        studio.registry.enqueue_batch(&files.map(str::to_owned), false).await.unwrap();
+        studio.registry.run_until_empty().await.unwrap();
+        assert!(
+            studio.path("loras/a.safetensors").is_file() && studio.path("loras/style.safetensors").is_file()
+        );
+        for seen in studio.standin.requests() {
+            let expected = match seen.upstream {
+                Upstream::Civitai => Some(format!("Bearer {KEY}")),
+                Upstream::HuggingFace => Some(format!("Bearer {TOKEN}")),
+                Upstream::Storage => None,
+            };
+            assert_eq!(seen.authorization, expected, "{} {}", seen.method, seen.path);
+            assert!(!seen.query.contains(KEY) && !seen.query.contains(TOKEN), "{}", seen.query);
+        }
+        let rows =
+            studio.registry.list_downloads(DownloadFilter::default(), Default::default()).await.unwrap();
+        assert_eq!(rows.items.len(), 4);
+        let text = format!(
+            "{rows:?} {:?} {}",
+            studio.registry.live_downloads(),
+            studio.registry.export(lorakeep_registry::domain::CatalogName::Models)
+        );
+        assert!(!text.contains(KEY) && !text.contains(TOKEN));
+        studio.registry.close().await;
+    })
+    .await;
+}
