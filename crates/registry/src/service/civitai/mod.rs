@@ -9,9 +9,9 @@ mod promote;
 mod tests;
 
 pub use add::AddVersion;
+pub(in crate::service) use add::{entry_of, no_file, place, restriction};
 pub use image::{Detected, ImageGeneration, Resource};
 pub use lookups::CivitaiMatch;
 pub(crate) use lookups::Lookups;
-pub(in crate::service) use add::{entry_of, no_file, place, restriction};
 pub use map::{MapStatus, MappedEntry, VersionMap};
 pub use promote::Promoted;
