@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::error::TransferError;
+use crate::failure::Trouble;
 use crate::observer::{Event, Observer};
-use crate::probe::Trouble;
 use crate::retry::RetryPolicy;
 
 /// A storage host that refuses fresh addresses is asked this often.

@@ -12,12 +12,13 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::budget::Budget;
 use crate::error::TransferError;
+use crate::failure::{Failure, Trouble};
 use crate::limits::lock;
 use crate::observer::{Event, Observer};
 use crate::plan::Worker;
-use crate::probe::{Failure, Patience, Trouble};
+use crate::probe::Patience;
 use crate::segment::{self, First, Lanes};
-use crate::transfer::{Ended, arrived};
+use crate::transfer::Ended;
 
 /// How often the crew is looked after.
 const TICK: Duration = Duration::from_millis(20);
@@ -108,7 +109,7 @@ impl Crew {
     }
 
     fn bytes_done(&self) -> u64 {
-        self.resumed_bytes + arrived(&self.lanes)
+        self.resumed_bytes + self.lanes.arrived()
     }
 
     fn join(&mut self, first: Option<First>, patience: Patience) {

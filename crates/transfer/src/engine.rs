@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::active::ActiveParts;
 use crate::address::{Exempt, build_client};
 use crate::error::TransferError;
 use crate::limits::{Bandwidth, Connections, HostGates};
 use crate::observer::Observer;
 use crate::options::EngineOptions;
 use crate::request::{Fetched, Request};
-use crate::transfer::{ActiveParts, Transfer};
+use crate::transfer::Transfer;
 
 /// Fetches files. Cheap to clone; clones share clients, limits and policy.
 #[derive(Debug, Clone)]

@@ -4,15 +4,18 @@
 //! what happens and answers a [`Fetched`] or a [`TransferError`].
 //!
 //! The map, in the order of a transfer:
-//! - `engine` (one a process) starts a `transfer`, which opens its `part` with its `journal`;
-//! - `probe` asks for bytes along the redirects, to addresses that `address` allows; `content` knows
-//!   pages from models;
+//! - `engine` (one a process) starts a `transfer`, which claims its part file (`active`) and opens
+//!   the `part` with its `journal`;
+//! - `probe` asks for bytes along the redirects, to addresses that `address` allows, and gets an
+//!   `answer` or a `failure`; `content` knows pages from models;
 //! - `crew` keeps the connections: each one (`segment`) takes pieces from the `plan` and hands bytes
 //!   to the `writer`, which writes, notes, syncs and lets `prefix` hash them;
 //! - `budget` and `retry` say what follows a failure, `limits` what all transfers share;
 //! - `publish` is the one way to a destination, and `disk` every file operation, as a parameter.
 
+mod active;
 mod address;
+mod answer;
 mod budget;
 mod content;
 mod crew;
@@ -20,6 +23,7 @@ mod digest;
 pub mod disk;
 mod engine;
 mod error;
+mod failure;
 mod journal;
 mod limits;
 mod masked_url;

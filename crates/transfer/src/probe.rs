@@ -6,62 +6,21 @@
 
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use http::{HeaderMap, StatusCode, header};
 use reqwest::Response;
 use url::Url;
 
-use crate::address::{NotPublic, Trust};
+use crate::address::Trust;
+use crate::answer::{Answer, answer, authority, file_name, printable};
 use crate::engine::Shared;
 use crate::error::{AddressRule, Refusal, TransferError};
+use crate::failure::{Failure, Trouble, body_start, forbidden, send_failure};
 use crate::limits::{Permit, lock};
 use crate::masked_url::MaskedUrl;
 use crate::request::{Credential, Facts};
 use crate::retry::retry_after;
-
-/// Bytes of an error body that are kept.
-const BODY_START: usize = 4096;
-
-/// Why a connection did not do what it was to do.
-#[derive(Debug)]
-pub(crate) enum Failure {
-    /// It may work the next time.
-    Passing(Trouble),
-    /// The server sends the whole file although a part was asked for.
-    RangeIgnored,
-    /// What came does not fit to what was there; only a start from byte 0 helps.
-    Contradiction(String),
-    /// Nothing helps.
-    Final(TransferError),
-    /// No connection was free, or another transfer needs this one more.
-    NoConnection,
-    /// The writer has ended and knows why.
-    WriterGone,
-}
-
-/// A failure that may pass.
-#[derive(Debug, Clone)]
-pub(crate) struct Trouble {
-    /// What happened, for people.
-    pub(crate) reason: String,
-    /// How long the server asked us to stay away.
-    pub(crate) wait: Option<Duration>,
-    /// A storage host's "no" to an address that the first party had just given out.
-    pub(crate) refusal: Option<Box<Refusal>>,
-}
-
-impl From<TransferError> for Failure {
-    fn from(error: TransferError) -> Self {
-        Self::Final(error)
-    }
-}
-
-impl Failure {
-    pub(crate) fn passing(reason: impl Into<String>) -> Self {
-        Self::Passing(Trouble { reason: reason.into(), wait: None, refusal: None })
-    }
-}
 
 /// Whether to wait when all connections are in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,39 +36,6 @@ pub(crate) struct Ask {
     pub(crate) range: Option<Range<u64>>,
     /// The strong validator that they must come under.
     pub(crate) etag: Option<String>,
-}
-
-/// An answer with a body to read.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) response: Response,
-    pub(crate) content: Content,
-    /// Strong validator of the answer.
-    pub(crate) etag: Option<String>,
-    pub(crate) url: Url,
-    /// Held as long as the connection is used.
-    pub(crate) _permit: Permit,
-}
-
-/// Which bytes an answer brings.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Content {
-    /// 206.
-    Part { range: Range<u64>, total: Option<u64> },
-    /// 200.
-    Whole { length: Length },
-    /// 416: nothing, and perhaps the size of the file.
-    Beyond { total: Option<u64> },
-}
-
-/// What is known of the end of a whole body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Length {
-    Known(u64),
-    /// The body marks its end.
-    Marked,
-    /// The end of the connection is the end of the body: cut or complete, nobody knows.
-    Unknown,
 }
 
 /// One file at its source; shared by the connections of a transfer.
@@ -353,15 +279,6 @@ fn may_be_stale(refusal: &Refusal) -> bool {
     !refusal.first_party && matches!(refusal.status, 401 | 403 | 404 | 410)
 }
 
-fn forbidden(url: &Url, reason: AddressRule) -> TransferError {
-    TransferError::ForbiddenAddress { url: MaskedUrl::new(url), reason }
-}
-
-/// Host and port: what limits and gates count by.
-fn authority(url: &Url) -> String {
-    format!("{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default())
-}
-
 fn is_redirect(status: StatusCode) -> bool {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
 }
@@ -372,168 +289,4 @@ fn target(from: &Url, response: &Response) -> Result<Url, TransferError> {
     let mut url = from.join(location.ok_or_else(malformed)?).map_err(|_| malformed())?;
     url.set_fragment(None);
     Ok(url)
-}
-
-fn answer(response: Response, permit: Permit, url: &Url) -> Result<Answer, Failure> {
-    let headers = response.headers();
-    if let Some(encoding) = headers.get(header::CONTENT_ENCODING) {
-        let encoding = printable(encoding.as_bytes(), 40);
-        if !encoding.is_empty() && !encoding.eq_ignore_ascii_case("identity") {
-            return Err(TransferError::Encoded { url: MaskedUrl::new(url), encoding }.into());
-        }
-    }
-    let content = content(response.status(), headers)
-        .map_err(|detail| Failure::Contradiction(format!("`{}` {detail}", authority(url))))?;
-    let etag = headers.get(header::ETAG).and_then(|value| strong_etag(value.to_str().ok()?));
-    Ok(Answer { content, etag, url: url.clone(), _permit: permit, response })
-}
-
-/// A strong validator; weak ones promise too little to put parts together.
-fn strong_etag(text: &str) -> Option<String> {
-    let text = text.trim();
-    (text.len() > 2 && text.starts_with('"') && text.ends_with('"')).then(|| text.to_owned())
-}
-
-fn content(status: StatusCode, headers: &HeaderMap) -> Result<Content, String> {
-    let length =
-        headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    let ranges = headers.get(header::CONTENT_RANGE).and_then(|value| value.to_str().ok());
-    match status {
-        StatusCode::PARTIAL_CONTENT => {
-            let (range, total) = ranges.and_then(parse_content_range).ok_or_else(|| {
-                format!("sent a part without a usable `Content-Range` (`{}`)", ranges.unwrap_or(""))
-            })?;
-            if length.is_some_and(|length| length != range.end - range.start) {
-                return Err("sent a part whose length is not that of its range".to_owned());
-            }
-            Ok(Content::Part { range, total })
-        }
-        StatusCode::RANGE_NOT_SATISFIABLE => {
-            let total = ranges.and_then(|text| text.strip_prefix("bytes */")?.parse().ok());
-            Ok(Content::Beyond { total })
-        }
-        _ => Ok(Content::Whole {
-            length: match length {
-                Some(length) => Length::Known(length),
-                None if headers.contains_key(header::TRANSFER_ENCODING) => Length::Marked,
-                None => Length::Unknown,
-            },
-        }),
-    }
-}
-
-/// Reads `bytes 0-9/100` and `bytes 0-9/*`.
-fn parse_content_range(text: &str) -> Option<(Range<u64>, Option<u64>)> {
-    let (range, total) = text.trim().strip_prefix("bytes ")?.trim().split_once('/')?;
-    let (first, last) = range.split_once('-')?;
-    let range = first.parse().ok()?..last.parse::<u64>().ok()?.checked_add(1)?;
-    let total = if total == "*" { None } else { Some(total.parse::<u64>().ok()?) };
-    (range.start < range.end && total.is_none_or(|total| range.end <= total)).then_some((range, total))
-}
-
-/// The `filename` parameter of a `Content-Disposition`.
-fn file_name(disposition: &str) -> Option<String> {
-    let at = disposition.to_ascii_lowercase().find("filename=")? + "filename=".len();
-    let value = disposition.get(at..)?.trim_start();
-    let Some(quoted) = value.strip_prefix('"') else {
-        let plain = value.split(';').next()?.trim();
-        return (!plain.is_empty()).then(|| plain.to_owned());
-    };
-    let mut name = String::new();
-    let mut characters = quoted.chars();
-    loop {
-        match characters.next()? {
-            '"' => break,
-            '\\' => name.push(characters.next()?),
-            character => name.push(character),
-        }
-    }
-    (!name.is_empty()).then_some(name)
-}
-
-/// Why a request could not be sent.
-fn send_failure(url: &Url, error: reqwest::Error) -> Failure {
-    let host = url.host_str().unwrap_or_default();
-    let error = error.without_url();
-    let causes = || std::iter::successors(std::error::Error::source(&error), |cause| cause.source());
-    if causes().any(<dyn std::error::Error>::is::<NotPublic>) {
-        return forbidden(url, AddressRule::NotPublic).into();
-    }
-    for cause in causes() {
-        if let Some(rustls::Error::InvalidCertificate(reason)) = tls_error(cause) {
-            let host = host.to_owned();
-            return TransferError::Certificate { host, reason: reason.to_string() }.into();
-        }
-    }
-    let root = causes().last().map_or_else(|| error.to_string(), ToString::to_string);
-    Failure::passing(format!("cannot reach `{host}`: {root}"))
-}
-
-/// The TLS error that `error` is or wraps; `io::Error` hides what it wraps from the chain of causes.
-fn tls_error<'a>(mut error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
-    while let Some(wrapped) = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
-        error = wrapped;
-    }
-    error.downcast_ref()
-}
-
-/// The first 4 KiB of a body if it is text, read with little patience.
-async fn body_start(mut response: Response, patience: Duration) -> String {
-    let mut start = Vec::new();
-    let reading = async {
-        while start.len() < BODY_START {
-            match response.chunk().await {
-                Ok(Some(chunk)) => {
-                    start.extend_from_slice(&chunk[..chunk.len().min(BODY_START - start.len())]);
-                }
-                Ok(None) | Err(_) => break,
-            }
-        }
-    };
-    // A body that does not come in time is cut where it is.
-    let _ = tokio::time::timeout(patience.min(Duration::from_secs(5)), reading).await;
-    if start.contains(&0) { String::new() } else { String::from_utf8_lossy(&start).into_owned() }
-}
-
-/// Text from a header without control characters, cut to `limit` characters.
-fn printable(bytes: &[u8], limit: usize) -> String {
-    String::from_utf8_lossy(bytes).chars().filter(|character| !character.is_control()).take(limit).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn content_ranges_are_read_and_senseless_ones_refused() {
-        assert_eq!(parse_content_range("bytes 0-9/100"), Some((0..10, Some(100))));
-        assert_eq!(parse_content_range("bytes 5-5/*"), Some((5..6, None)));
-        for wrong in [
-            "",
-            "bytes",
-            "bytes 9-0/100",
-            "bytes 0-100/100",
-            "items 0-1/2",
-            "bytes -5/9",
-            "bytes 0-18446744073709551615/*",
-        ] {
-            assert_eq!(parse_content_range(wrong), None, "{wrong}");
-        }
-    }
-
-    #[test]
-    fn only_strong_validators_count() {
-        assert_eq!(strong_etag("\"a\"").as_deref(), Some("\"a\""));
-        assert_eq!(strong_etag("W/\"a\""), None);
-        assert_eq!(strong_etag("a"), None);
-    }
-
-    #[test]
-    fn file_names_are_taken_as_they_are_written() {
-        assert_eq!(file_name("attachment; filename=\"a b.safetensors\"").as_deref(), Some("a b.safetensors"));
-        assert_eq!(file_name("attachment; FileName=a.pt; x=y").as_deref(), Some("a.pt"));
-        assert_eq!(file_name("attachment; filename=\"a\\\"b;c\"").as_deref(), Some("a\"b;c"));
-        assert_eq!(file_name("attachment; filename*=UTF-8''x"), None);
-        assert_eq!(file_name("attachment; filename=\"open"), None);
-    }
 }

@@ -7,12 +7,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use crate::answer::{Answer, Content, Length};
 use crate::engine::Shared;
 use crate::error::TransferError;
+use crate::failure::Failure;
 use crate::limits::lock;
 use crate::options::MinSpeed;
 use crate::plan::{Accepted, Plan, Worker};
-use crate::probe::{Answer, Ask, Content, Failure, Length, Patience, Source};
+use crate::probe::{Ask, Patience, Source};
 use crate::writer::{BlockSender, WriterGone};
 
 /// Bytes that go to the writer at once, when they come fast.
@@ -37,6 +39,13 @@ pub(crate) struct Lanes {
     pub(crate) connections: usize,
     /// Bytes of the file that arrived in this run, each counted once.
     pub(crate) arrived: AtomicU64,
+}
+
+impl Lanes {
+    /// Bytes of the file that arrived in this run.
+    pub(crate) fn arrived(&self) -> u64 {
+        self.arrived.load(Ordering::Relaxed)
+    }
 }
 
 /// An answer that is there before its connection is set up.

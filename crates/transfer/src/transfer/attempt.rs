@@ -1,209 +1,32 @@
-//! One transfer from start to end: resume, ask, receive, verify, publish, and start over when needed.
+//! One attempt: from what is on disk, over the first answer, to the whole content.
 
-use std::collections::HashSet;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::task::spawn_blocking;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
-use crate::budget::Budget;
+use super::{Arrived, Ended, Transfer, blocking};
+use crate::answer::{Answer, Content, Length};
 use crate::content::not_a_model;
 use crate::crew::Crew;
-use crate::digest::Sha256Digest;
-use crate::engine::Shared;
 use crate::error::TransferError;
+use crate::failure::Failure;
 use crate::journal::{Journal, Subject};
-use crate::limits::lock;
-use crate::observer::{Event, Observer};
-use crate::part::{Part, create_folder, discard_on, folder_of, journal_path};
+use crate::observer::Event;
+use crate::part::Part;
 use crate::plan::Plan;
-use crate::probe::{Answer, Ask, Content, Failure, Length, Patience, Source};
-use crate::publish::{Publisher, Replace};
+use crate::probe::{Ask, Patience, Source};
 use crate::ranges::RangeSet;
-use crate::request::{Admission, Facts, Fetched, Outcome, Request};
 use crate::segment::{First, Lanes};
 use crate::writer::{Writer, WriterOptions};
 
 /// Smaller files are fetched anew sooner than a journal is synced.
 const WORTH_A_JOURNAL: u64 = 256 * 1024;
 
-/// The part files that transfers of this process are writing.
-#[derive(Debug, Default)]
-pub(crate) struct ActiveParts(Arc<Mutex<HashSet<PathBuf>>>);
-
-/// Keeps a part file to one transfer, until the last of its threads has let go.
-#[derive(Debug, Clone)]
-struct PartGuard {
-    _claim: Arc<Claim>,
-}
-
-#[derive(Debug)]
-struct Claim {
-    parts: Arc<Mutex<HashSet<PathBuf>>>,
-    path: PathBuf,
-}
-
-impl ActiveParts {
-    fn claim(&self, path: &Path) -> Result<PartGuard, TransferError> {
-        if !lock(&self.0).insert(path.to_owned()) {
-            return Err(TransferError::Busy(path.to_owned()));
-        }
-        let claim = Claim { parts: Arc::clone(&self.0), path: path.to_owned() };
-        Ok(PartGuard { _claim: Arc::new(claim) })
-    }
-}
-
-impl Drop for Claim {
-    fn drop(&mut self) {
-        lock(&self.parts).remove(&self.path);
-    }
-}
-
-/// Why an attempt ended without the whole content.
-#[derive(Debug)]
-pub(crate) enum Ended {
-    /// What is there does not fit to what comes; allowed once.
-    Contradiction(String),
-    /// Parts do not work with this server: ask for the whole file, after a wait. The budget has
-    /// agreed.
-    NoRanges {
-        reason: String,
-        wait: Duration,
-    },
-    Failed(TransferError),
-    /// The writer has ended and knows why.
-    WriterGone,
-}
-
-impl From<TransferError> for Ended {
-    fn from(error: TransferError) -> Self {
-        Self::Failed(error)
-    }
-}
-
-/// All bytes are on disk and hashed.
-#[derive(Debug)]
-struct Arrived {
-    part: Part,
-    sha256: Sha256Digest,
-}
-
-/// The state of one call of `fetch`.
-pub(crate) struct Transfer {
-    shared: Arc<Shared>,
-    request: Request,
-    observer: Arc<dyn Observer>,
-    cancel: CancellationToken,
-    source: Arc<Source>,
-    budget: Budget,
-    guard: PartGuard,
-    began: Instant,
-    fetched_bytes: u64,
-    resumed_bytes: u64,
-    facts: Facts,
-    /// Ask for whole files only.
-    no_ranges: bool,
-}
-
 impl Transfer {
-    pub(crate) fn new(
-        shared: &Arc<Shared>,
-        request: Request,
-        observer: Arc<dyn Observer>,
-        cancel: CancellationToken,
-    ) -> Result<Self, TransferError> {
-        shared.options.hosts.check(&request.url)?;
-        let guard = shared.active_parts.claim(&request.part)?;
-        let source =
-            Arc::new(Source::new(Arc::clone(shared), request.url.clone(), request.credential.clone()));
-        Ok(Self {
-            budget: Budget::new(shared.options.retry.clone()),
-            shared: Arc::clone(shared),
-            request,
-            observer,
-            cancel,
-            source,
-            guard,
-            began: Instant::now(),
-            fetched_bytes: 0,
-            resumed_bytes: 0,
-            facts: Facts::default(),
-            no_ranges: false,
-        })
-    }
-
-    /// Fetches, verifies and publishes.
-    pub(crate) async fn run(mut self) -> Result<Fetched, TransferError> {
-        self.prepare_destination().await?;
-        let (mut contradicted, mut wrong_hash) = (false, false);
-        loop {
-            let reason = match self.attempt().await {
-                Ok(arrived) => match self.expected_hash() {
-                    Some(expected) if expected != arrived.sha256 => {
-                        let actual = arrived.sha256;
-                        self.discard().await?;
-                        if std::mem::replace(&mut wrong_hash, true) {
-                            return Err(TransferError::HashMismatch { expected, actual });
-                        }
-                        format!("the content has the sha-256 `{actual}` and not `{expected}`")
-                    }
-                    _ => return self.publish(arrived).await,
-                },
-                Err(Ended::Contradiction(reason)) => {
-                    self.discard().await?;
-                    if std::mem::replace(&mut contradicted, true) {
-                        return Err(TransferError::Inconsistent {
-                            url: self.source.masked(),
-                            detail: reason,
-                        });
-                    }
-                    reason
-                }
-                Err(Ended::NoRanges { reason, wait }) => {
-                    self.discard().await?;
-                    self.pause(wait).await?;
-                    self.no_ranges = true;
-                    reason
-                }
-                Err(Ended::Failed(error)) => return Err(error),
-                Err(Ended::WriterGone) => {
-                    return Err(TransferError::Internal("the writer ended without an error".to_owned()));
-                }
-            };
-            tracing::info!(url = %self.source.masked(), reason, "starting over");
-            self.resumed_bytes = 0;
-            self.observer.on_event(Event::Restarting { reason });
-        }
-    }
-
-    async fn prepare_destination(&self) -> Result<(), TransferError> {
-        let (destination, replace) = (self.request.destination.clone(), self.request.replace);
-        let disk = Arc::clone(&self.shared.options.disk);
-        blocking(move || {
-            if !replace && std::fs::symlink_metadata(&destination).is_ok() {
-                return Err(TransferError::Exists(destination));
-            }
-            create_folder(&*disk, &destination)
-        })
-        .await
-    }
-
-    async fn discard(&self) -> Result<(), TransferError> {
-        let (disk, path) = (Arc::clone(&self.shared.options.disk), self.request.part.clone());
-        blocking(move || discard_on(&*disk, &path)).await
-    }
-
-    /// The hash that the content must have: the caller's, else the one that the first hop names.
-    fn expected_hash(&self) -> Option<Sha256Digest> {
-        self.request.expected.sha256.or_else(|| self.facts.linked_etag.as_deref()?.parse().ok())
-    }
-
     /// From what is on disk to the whole content.
-    async fn attempt(&mut self) -> Result<Arrived, Ended> {
+    pub(super) async fn attempt(&mut self) -> Result<Arrived, Ended> {
         let mut part = self.open_part().await?;
         let (have, size) = match &part.known {
             Some(known) => (known.trusted.clone(), Some(known.header.size)),
@@ -291,14 +114,6 @@ impl Transfer {
             };
             let wait = self.budget.fail(&trouble, &*self.observer)?;
             self.pause(wait).await?;
-        }
-    }
-
-    async fn pause(&self, wait: Duration) -> Result<(), TransferError> {
-        tokio::select! {
-            biased;
-            () = self.cancel.cancelled() => Err(TransferError::Cancelled),
-            () = tokio::time::sleep(wait) => Ok(()),
         }
     }
 
@@ -478,137 +293,6 @@ impl Transfer {
             &self.guard,
         )
     }
-
-    /// Waits for the last writes and the hash.
-    async fn finish(&mut self, part: Part, writer: Writer) -> Result<Arrived, Ended> {
-        self.observer.on_event(Event::Verifying);
-        let halter = writer.halter();
-        let finishing = writer.finish();
-        tokio::pin!(finishing);
-        let finished = tokio::select! {
-            biased;
-            () = self.cancel.cancelled() => None,
-            finished = &mut finishing => Some(finished),
-        };
-        let Some(finished) = finished else {
-            halter.halt();
-            // What hangs in a slow disk's sync has nothing left that it could change.
-            let _ = tokio::time::timeout(Duration::from_secs(1), finishing).await;
-            return Err(TransferError::Cancelled.into());
-        };
-        let sha256 = finished.map_err(|error| self.explain(error))?;
-        Ok(Arrived { part, sha256 })
-    }
-
-    /// Ends the writing side after a failure; its own error is the better explanation.
-    async fn wind_up(&self, writer: Writer, ended: Ended) -> Ended {
-        match (writer.stop().await, ended) {
-            (Err(error), Ended::WriterGone) => self.explain(error).into(),
-            (Err(error), ended) => {
-                tracing::warn!(part = %self.request.part.display(), %error, "the writer failed as well");
-                ended
-            }
-            (Ok(()), ended) => ended,
-        }
-    }
-
-    /// Fills in how much room is missing, which the failed write cannot know.
-    fn explain(&self, error: TransferError) -> TransferError {
-        match error {
-            TransferError::DiskFull { path, needed: 0, .. } => {
-                let disk = &self.shared.options.disk;
-                let free = disk.free_space(folder_of(&path)).unwrap_or_default();
-                TransferError::DiskFull { path, needed: self.shared.options.free_space_reserve, free }
-            }
-            error => error,
-        }
-    }
-
-    /// Syncs, asks the gate, renames.
-    async fn publish(self, arrived: Arrived) -> Result<Fetched, TransferError> {
-        let Arrived { part, sha256 } = arrived;
-        let (disk, path) = (Arc::clone(&self.shared.options.disk), self.request.part.clone());
-        let file = Arc::clone(&part.file);
-        let publisher = blocking(move || Publisher::new(disk, file, &path)).await?;
-        let size = publisher.size();
-        if let Err(error) = self.cancellable(&publisher, Publisher::sync).await {
-            // After a failed sync nobody knows what is on the disk, and the next one would lie.
-            if !matches!(error, TransferError::Cancelled) {
-                self.discard().await?;
-            }
-            return Err(error);
-        }
-        let gate = Arc::clone(&self.request.gate);
-        let admission = self.cancellable(&publisher, move |publisher| Ok(publisher.admit(&*gate))).await?;
-        let (path, outcome) = self.place(publisher, admission).await?;
-        Ok(Fetched {
-            path,
-            size,
-            sha256,
-            verified: self.expected_hash() == Some(sha256),
-            outcome,
-            fetched_bytes: self.fetched_bytes,
-            resumed_bytes: self.resumed_bytes,
-            facts: self.facts,
-            elapsed: self.began.elapsed(),
-        })
-    }
-
-    /// Runs a step that changes nothing anybody sees, and leaves it behind when cancelled.
-    async fn cancellable<T: Send + 'static>(
-        &self,
-        publisher: &Publisher,
-        step: impl FnOnce(&Publisher) -> Result<T, TransferError> + Send + 'static,
-    ) -> Result<T, TransferError> {
-        let (publisher, guard) = (publisher.clone(), self.guard.clone());
-        let stepping = blocking(move || {
-            let result = step(&publisher);
-            drop(guard);
-            result
-        });
-        tokio::select! {
-            biased;
-            () = self.cancel.cancelled() => Err(TransferError::Cancelled),
-            result = stepping => result,
-        }
-    }
-
-    async fn place(
-        &self,
-        publisher: Publisher,
-        admission: Admission,
-    ) -> Result<(PathBuf, Outcome), TransferError> {
-        if self.cancel.is_cancelled() {
-            return Err(TransferError::Cancelled);
-        }
-        let disk = Arc::clone(&self.shared.options.disk);
-        let journal = journal_path(&self.request.part);
-        let destination = self.request.destination.clone();
-        let replace = if self.request.replace { Replace::Yes } else { Replace::Never };
-        let (part, guard) = (self.request.part.clone(), self.guard.clone());
-        blocking(move || {
-            let _guard = guard;
-            let placed = match admission {
-                Admission::Publish => {
-                    publisher.publish(&destination, replace)?;
-                    (destination, Outcome::Published)
-                }
-                Admission::Quarantine { to, reason } => {
-                    publisher.quarantine(&to)?;
-                    (to, Outcome::Quarantined { reason })
-                }
-                Admission::Refuse { reason } => {
-                    discard_on(&*disk, &part)?;
-                    return Err(TransferError::ContentRefused { reason });
-                }
-            };
-            if let Err(error) = disk.remove(&journal) {
-                tracing::warn!(path = %journal.display(), %error, "cannot remove a journal that is done with");
-            }
-            Ok(placed)
-        })
-        .await
-    }
 }
 
 fn no_ranges(reason: &str) -> Ended {
@@ -636,16 +320,4 @@ async fn first_answer(source: &Source, ask: &Ask, patience: Duration) -> Result<
         Some(error) => Err(error.into()),
         None => Ok(First { answer, head }),
     }
-}
-
-/// Runs blocking work off the async threads.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, TransferError> + Send + 'static,
-) -> Result<T, TransferError> {
-    spawn_blocking(work).await.unwrap_or_else(|error| Err(TransferError::Internal(error.to_string())))
-}
-
-/// Bytes that arrived in this run.
-pub(crate) fn arrived(lanes: &Lanes) -> u64 {
-    lanes.arrived.load(Ordering::Relaxed)
 }
