@@ -236,14 +236,14 @@ fn is_text_pickle(text: &str) -> bool {
     let (opcode, next) = (letters.next(), letters.next());
     let number = next.is_some_and(|letter| letter.is_ascii_digit() || letter == '-');
     let third_is_number = letters.next().is_some_and(|letter| letter.is_ascii_digit());
-    text.starts_with('(')
-        && match (opcode, next) {
-            (Some('l' | 'd' | 't'), Some('p')) => third_is_number,
-            (Some('l' | 'd' | 't' | 'N'), Some('.' | '(')) => true,
-            (Some('S'), Some('\'' | '"')) => true,
-            (Some('I' | 'F' | 'L' | 'p'), _) => number,
-            _ => false,
-        }
+    let goes_on = match opcode {
+        Some('l' | 'd' | 't') => matches!(next, Some('.' | '(')) || (next == Some('p') && third_is_number),
+        Some('N') => matches!(next, Some('.' | '(')),
+        Some('S') => matches!(next, Some('\'' | '"')),
+        Some('I' | 'F' | 'L' | 'p') => number,
+        _ => false,
+    };
+    text.starts_with('(') && goes_on
 }
 
 /// Two lines with the name of a module and of something in it, and an opcode that uses it.
