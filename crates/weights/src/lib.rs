@@ -8,13 +8,14 @@
 //! * [`safetensors`]: the strict header reader;
 //! * `torch` and `pickle`: what a torch file would do if it were loaded, found without loading it;
 //! * [`check`]: the one decision that is taken before a file is published;
-//! * [`digest`]: SHA-256 of a file;
+//! * [`digest`]: SHA-256 of a file; [`mod@hashes`]: the hashes of other tools, in one pass;
 //! * [`mod@identify`]: which model a file is.
 
 pub mod check;
 mod denial;
 pub mod digest;
 pub mod format;
+pub mod hashes;
 pub mod identify;
 mod inert;
 pub mod limits;
@@ -26,6 +27,7 @@ mod torch;
 pub use check::{Examination, Verdict, admit, examine};
 pub use digest::Sha256;
 pub use format::{Format, sniff};
+pub use hashes::{Hashes, hashes};
 pub use identify::{Identity, identify};
 pub use limits::Limits;
 pub use read::ReadAt;
