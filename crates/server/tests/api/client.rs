@@ -109,8 +109,15 @@ pub(crate) fn masked(value: Value) -> Value {
             Value::Object(fields.into_iter().map(mask).collect())
         }
         Value::Array(items) => items.into_iter().map(masked).collect(),
+        Value::String(text) => without_ids(&text).into(),
         other => other,
     }
+}
+
+/// A text with each id between backticks masked.
+fn without_ids(text: &str) -> String {
+    let is_id = |part: &str| part.len() == 32 && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+    text.split('`').map(|part| if is_id(part) { "[id]" } else { part }).collect::<Vec<_>>().join("`")
 }
 
 /// A category's id is a word, not 32 digits.

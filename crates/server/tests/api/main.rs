@@ -1,6 +1,7 @@
 //! The surfaces over real sockets, against a real registry on SQLite and the stand-in for downloads.
 
 mod access;
+mod bin;
 mod bodies;
 mod catalog;
 mod client;
