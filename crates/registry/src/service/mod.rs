@@ -80,6 +80,8 @@ pub(crate) struct Inner {
     /// Settings in force and the admin key's hash, as the database has them.
     stored: std::sync::Mutex<settings::Stored>,
     pub(crate) jobs: jobs::Jobs,
+    /// The present or last run of re-hashing.
+    verification: std::sync::Mutex<Option<verification::Run>>,
     pub(crate) studio: studio::Studio,
     /// Background work; `close` waits for all of it.
     pub(crate) tasks: TaskTracker,

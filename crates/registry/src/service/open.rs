@@ -58,6 +58,7 @@ impl Registry {
                 stored: std::sync::Mutex::new(stored),
                 jobs,
                 studio: Studio::default(),
+                verification: std::sync::Mutex::default(),
                 tasks: TaskTracker::new(),
                 stopping: CancellationToken::new(),
                 #[cfg(test)]

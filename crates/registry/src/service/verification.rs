@@ -1,10 +1,22 @@
 //! Re-hashing files and saying what changed.
 
+use std::collections::HashSet;
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, MutexGuard, PoisonError};
+
 use chrono::{DateTime, Utc};
+use lorakeep_weights::digest;
+use rustix::fs::OFlags;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::Registry;
-use crate::domain::Verification;
-use crate::error::Result;
+use crate::domain::{CatalogName, Entry, FileFact, FileStamp, ModelPath, Sha256, Verification};
+use crate::error::{Error, Result, Thing};
+use crate::files::stamp_at;
 
 /// The run of a verification, running or ended. One runs at a time.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,21 +54,215 @@ pub struct VerifiedFile {
     pub error: Option<String>,
 }
 
+/// The present or last run.
+#[derive(Debug)]
+pub(crate) struct Run {
+    report: VerificationReport,
+    /// Bytes of the file that is being hashed.
+    current_bytes: Arc<AtomicU64>,
+    cancel: Arc<AtomicBool>,
+    ended: CancellationToken,
+}
+
+/// One file to hash.
+struct Target {
+    path: ModelPath,
+    size_bytes: u64,
+    expected: Option<Sha256>,
+}
+
 impl Registry {
     /// Starts hashing the files of these entries, or of all present entries when `files` is empty, in the background.
     /// `Conflict` (`verification_running`) while one runs.
     pub async fn start_verification(&self, files: &[String]) -> Result<VerificationReport> {
-        let _ = files;
-        todo!()
+        let targets = self.targets(files)?;
+        let report = VerificationReport {
+            is_running: true,
+            started_at: self.inner.clock.now(),
+            finished_at: None,
+            total_files: targets.len() as u64,
+            total_bytes: targets.iter().map(|target| target.size_bytes).sum(),
+            done_bytes: 0,
+            files: Vec::new(),
+        };
+        let mut current = self.run();
+        if current.as_ref().is_some_and(|run| run.report.is_running) {
+            let message = "a verification is running; wait for it or cancel it";
+            return Err(Error::conflict("verification_running", message));
+        }
+        let run = Run {
+            report: report.clone(),
+            current_bytes: Arc::default(),
+            cancel: Arc::default(),
+            ended: CancellationToken::new(),
+        };
+        let hashing = Hashing {
+            registry: self.clone(),
+            current_bytes: Arc::clone(&run.current_bytes),
+            cancel: Arc::clone(&run.cancel),
+            // However it ends, whoever waits for the end hears of it.
+            _ended: run.ended.clone().drop_guard(),
+        };
+        *current = Some(run);
+        drop(current);
+        self.inner.tasks.spawn(hashing.all(targets));
+        Ok(report)
     }
 
     /// The present or last run; `NotFound` before the first.
     pub fn verification(&self) -> Result<VerificationReport> {
-        todo!()
+        let run = self.run();
+        let run = run.as_ref().ok_or_else(|| Error::not_found(Thing::Task, "verification"))?;
+        let mut report = run.report.clone();
+        report.done_bytes += run.current_bytes.load(Ordering::Relaxed);
+        Ok(report)
     }
 
     /// Stops the present run; what was hashed is kept.
     pub async fn cancel_verification(&self) -> Result<VerificationReport> {
-        todo!()
+        let ended = self.run().as_ref().map(|run| {
+            run.cancel.store(true, Ordering::Relaxed);
+            run.ended.clone()
+        });
+        if let Some(ended) = ended {
+            ended.cancelled().await;
+        }
+        self.verification()
     }
+
+    /// The files of these entries, or of all present ones, each once, in catalog order.
+    fn targets(&self, files: &[String]) -> Result<Vec<Target>> {
+        let library = self.library();
+        let mut entries = Vec::new();
+        for file in files {
+            entries.push(library.find(file, None).ok_or_else(|| Error::not_found(Thing::Entry, file))?);
+        }
+        if files.is_empty() {
+            let all = CatalogName::ALL.into_iter().flat_map(|catalog| library.catalog(catalog).entries());
+            entries.extend(all.filter(|entry| library.file(&entry.path).is_some()));
+        }
+        let mut seen = HashSet::new();
+        entries.retain(|entry| seen.insert(&entry.path));
+        let target = |entry: &&Arc<Entry>| Target {
+            path: entry.path.clone(),
+            size_bytes: library.file(&entry.path).map_or(0, |fact| fact.stamp.size_bytes),
+            expected: library.entries_at(&entry.path).iter().find_map(|entry| entry.document.sha256()),
+        };
+        Ok(entries.iter().map(target).collect())
+    }
+
+    fn run(&self) -> MutexGuard<'_, Option<Run>> {
+        self.inner.verification.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change_report(&self, change: impl FnOnce(&mut VerificationReport)) {
+        if let Some(run) = self.run().as_mut() {
+            run.current_bytes.store(0, Ordering::Relaxed);
+            change(&mut run.report);
+        }
+    }
+}
+
+/// A run at work.
+struct Hashing {
+    registry: Registry,
+    current_bytes: Arc<AtomicU64>,
+    cancel: Arc<AtomicBool>,
+    _ended: DropGuard,
+}
+
+impl Hashing {
+    async fn all(self, targets: Vec<Target>) {
+        for target in targets {
+            if self.is_stopped() {
+                break;
+            }
+            let outcome = self.one(&target).await;
+            if self.is_stopped() && outcome.is_err() {
+                break;
+            }
+            let verified = self.note(&target, outcome);
+            self.registry.change_report(|report| {
+                report.done_bytes += target.size_bytes;
+                report.files.push(verified);
+            });
+        }
+        let finished_at = Some(self.registry.inner.clock.now());
+        self.registry.change_report(|report| (report.is_running, report.finished_at) = (false, finished_at));
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.cancel.load(Ordering::Relaxed) || self.registry.inner.stopping.is_cancelled()
+    }
+
+    /// Hashes one file off the async threads.
+    async fn one(&self, target: &Target) -> Result<(FileStamp, Sha256), String> {
+        let path = target.path.below(&self.registry.inner.config.models_dir);
+        let (bytes, cancel) = (Arc::clone(&self.current_bytes), Arc::clone(&self.cancel));
+        let stopping = self.registry.inner.stopping.clone();
+        let on_progress = move |done| {
+            bytes.store(done, Ordering::Relaxed);
+            if stopping.is_cancelled() {
+                cancel.store(true, Ordering::Relaxed);
+            }
+        };
+        let cancel = Arc::clone(&self.cancel);
+        let hashed =
+            self.registry.blocking("hashing a file", move || hash_at_rest(&path, on_progress, &cancel)).await;
+        hashed.unwrap_or_else(|error| Err(error.to_string()))
+    }
+
+    /// Takes over what the hash says, if the file is still the one that was hashed.
+    fn note(&self, target: &Target, outcome: Result<(FileStamp, Sha256), String>) -> VerifiedFile {
+        let path = target.path.relative();
+        let mut verified = VerifiedFile {
+            path: path.clone(),
+            size_bytes: target.size_bytes,
+            outcome: Verification::Unverified,
+            sha256: None,
+            expected_sha256: target.expected.map(|sha256| sha256.to_string()),
+            error: None,
+        };
+        match outcome {
+            Ok((stamp, sha256)) => {
+                verified.size_bytes = stamp.size_bytes;
+                verified.sha256 = Some(sha256.to_string());
+                verified.outcome = Verification::of(sha256, target.expected);
+                if verified.outcome == Verification::Mismatch {
+                    tracing::warn!(file = path, %sha256, "a file is not what its source published");
+                }
+                let fact = FileFact::hashed(stamp, sha256, verified.outcome, self.registry.inner.clock.now());
+                self.registry.library_mut().set_file(target.path.clone(), Some(fact));
+                self.registry.inner.files_changed.notify_one();
+            }
+            Err(error) => verified.error = Some(error),
+        }
+        verified
+    }
+}
+
+/// The hash of a regular file that does not change meanwhile, with its stamp.
+fn hash_at_rest(
+    path: &Path,
+    on_progress: impl FnMut(u64),
+    cancel: &AtomicBool,
+) -> Result<(FileStamp, Sha256), String> {
+    // A pipe that took the file's place must not hold us up.
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let file =
+        OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => "the file is not on disk".to_owned(),
+            _ => format!("the file cannot be opened: {error}"),
+        })?;
+    let metadata = file.metadata().map_err(|error| error.to_string())?;
+    if !metadata.is_file() {
+        return Err("it is not a regular file".to_owned());
+    }
+    let stamp = FileStamp::of(&metadata);
+    let sha256 =
+        digest::sha256(&file, stamp.size_bytes, on_progress, cancel).map_err(|error| error.to_string())?;
+    if stamp_at(path) != Some(stamp) {
+        return Err("the file changed while it was read; verify it again".to_owned());
+    }
+    Ok((stamp, sha256))
 }

@@ -17,6 +17,8 @@ mod tests;
 
 use sqlx::{PgPool, SqlitePool};
 
+use crate::error::{Error, Result};
+
 pub(crate) use bin::{BinFilter, BinRoot, BinState, StoredBinItem};
 pub(crate) use downloads::{Lease, STEP, StoredDownload};
 
@@ -66,6 +68,26 @@ impl Db {
 }
 
 impl Store {
+    /// The database's name for people.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self.read {
+            Db::Sqlite(_) => "SQLite",
+            Db::Postgres(_) => "PostgreSQL",
+        }
+    }
+
+    /// Whether the database answers and, as far as it can say, is sound.
+    pub(crate) async fn check(&self) -> Result<()> {
+        let answer: String = match &self.read {
+            Db::Sqlite(pool) => sqlx::query_scalar("PRAGMA quick_check(1)").fetch_one(pool).await?,
+            Db::Postgres(pool) => sqlx::query_scalar("SELECT 'ok'").fetch_one(pool).await?,
+        };
+        if answer == "ok" {
+            return Ok(());
+        }
+        Err(Error::Unavailable { code: "database_damaged", message: answer })
+    }
+
     /// Waits for running statements and closes every connection.
     pub(crate) async fn close(&self) {
         self.read.close().await;

@@ -6,3 +6,4 @@ mod downloads;
 mod harness;
 mod presence;
 mod settings;
+mod verification;
