@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Page, PageRequest, Registry, jobs};
+use super::{Page, PageRequest, Registry, bad_cursor, jobs};
 use crate::domain::{Download, DownloadId, DownloadState, Progress, Trigger};
 use crate::error::{Error, Result, Thing};
 
@@ -101,16 +101,10 @@ impl Registry {
 
     /// Stored jobs: running first, then the queue in its order, then what ended, newest first.
     pub async fn list_downloads(&self, filter: DownloadFilter, page: PageRequest) -> Result<Page<JobState>> {
-        let limit = page.limit.unwrap_or(100).clamp(1, 1000);
+        let limit = page.rows();
         let offset = match &page.cursor {
             None => 0,
-            Some(cursor) => cursor.parse().map_err(|_| {
-                Error::invalid(
-                    "bad_cursor",
-                    "cursor",
-                    "the cursor is not one that a list gave out; start without it",
-                )
-            })?,
+            Some(cursor) => cursor.parse().map_err(|_| bad_cursor())?,
         };
         let store = &self.inner.store;
         let rows = store.list_downloads(&filter.states, limit, offset).await?;

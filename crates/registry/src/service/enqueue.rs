@@ -65,10 +65,10 @@ impl Registry {
             }
             match self.judge(&entry, how).await {
                 Ok(Answer::Present) => report.skip(file, "present"),
-                Ok(Answer::Already(job)) if job.download.state.is_running() => {
-                    report.skip(file, "downloading")
+                Ok(Answer::Already(job)) => {
+                    let is_running = job.download.state.is_running();
+                    report.skip(file, if is_running { "downloading" } else { "queued" });
                 }
-                Ok(Answer::Already(_)) => report.skip(file, "queued"),
                 Ok(Answer::PutBack(id)) => {
                     self.put_back(id, how).await?;
                     report.queued.push(file.clone());

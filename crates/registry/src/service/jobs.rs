@@ -51,6 +51,8 @@ pub(crate) struct Jobs {
     pub(crate) is_paused: AtomicBool,
     /// Names this installation as the holder of its jobs.
     pub(crate) holder: String,
+    /// Bytes that stay free on the disk.
+    pub(crate) reserve_bytes: u64,
     /// Moves bytes.
     pub(crate) engine: Engine,
     /// Knows where bytes are.
@@ -85,12 +87,14 @@ impl Jobs {
     /// Sets up the engine and the clients of the upstreams.
     pub(crate) fn new(config: &Config) -> Result<Self> {
         let hosts = trusted_hosts(config)?;
-        let engine = Engine::new(EngineOptions {
+        let options = EngineOptions {
             user_agent: USER_AGENT.to_owned(),
             bandwidth: config.downloads.bandwidth_bytes_per_second,
             hosts: hosts.clone().allow_url(&config.civitai.url).allow_url(&config.huggingface.url),
             ..EngineOptions::default()
-        });
+        };
+        let reserve_bytes = options.free_space_reserve;
+        let engine = Engine::new(options);
         let upstreams = Upstreams::new(UpstreamOptions {
             endpoints: Endpoints {
                 civitai: config.civitai.url.clone(),
@@ -110,6 +114,7 @@ impl Jobs {
             max_concurrent: AtomicU32::new(config.downloads.max_concurrent),
             is_paused: AtomicBool::new(false),
             holder: holder_name(config),
+            reserve_bytes,
             engine: engine.map_err(failed)?,
             upstreams: upstreams.map_err(failed)?,
         })

@@ -2,6 +2,7 @@
 //! and `<models>/.lorakeep/quarantine/<id>.quarantined`. Neither has a name that a loader picks up.
 
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -29,6 +30,12 @@ impl Registry {
 
     fn hidden_folder(&self) -> PathBuf {
         self.inner.config.models_dir.join(".lorakeep")
+    }
+
+    /// Bytes on disk that a job has already.
+    pub(crate) async fn part_bytes(&self, id: DownloadId) -> u64 {
+        // Blocks and not the length: a part may be as long as its file from the start.
+        tokio::fs::metadata(self.part_path(id)).await.map_or(0, |metadata| metadata.blocks() * 512)
     }
 
     /// Removes what a job that is given up left behind.
@@ -70,7 +77,7 @@ impl Registry {
         }
         match remove(file).await {
             Ok(()) => {
-                tracing::info!(download.id = %id, file = %file.display(), "removed a part that belongs to no download")
+                tracing::info!(download.id = %id, file = %file.display(), "removed a part that belongs to no download");
             }
             Err(error) => tracing::warn!(download.id = %id, %error, "an orphaned part stays"),
         }

@@ -31,7 +31,7 @@ impl Default for ApiLimits {
     fn default() -> Self {
         Self {
             max_answer_bytes: 32 << 20,
-            timeout: Duration::from_secs(60),
+            timeout: Duration::from_mins(1),
             retry: RetryPolicy {
                 max_attempts: 4,
                 max_delay: Duration::from_secs(8),
@@ -121,7 +121,7 @@ impl ApiClient {
                 Err(Trouble::Passing(error, wish)) => (error, wish),
             };
             if let Some(wish) = wish {
-                self.pace.close(host_of(&call.url), wish.min(Duration::from_secs(3600)));
+                self.pace.close(host_of(&call.url), wish.min(Duration::from_hours(1)));
             }
             let too_long = wish.is_some_and(|wish| wish > policy.max_retry_after);
             if too_long || attempt >= policy.max_attempts {
@@ -186,7 +186,7 @@ impl ApiClient {
             let json = parse(&body, &headers, url)?;
             if let Some(wait) = retry_after(&headers, SystemTime::now()) {
                 // The last request of a window was granted: the next one waits.
-                self.pace.close(host_of(url), wait.min(Duration::from_secs(300)));
+                self.pace.close(host_of(url), wait.min(Duration::from_mins(5)));
             }
             return Ok(Answer { headers, json });
         }
@@ -344,7 +344,7 @@ fn given_up(error: ApiError, wish: Option<Duration>, host: &str) -> ApiError {
                 ),
             )
         }),
-        refused => refused,
+        refused @ ApiError::Refused(_) => refused,
     }
 }
 

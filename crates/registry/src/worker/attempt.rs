@@ -1,8 +1,6 @@
 //! One try: what is there already, where the bytes are now, the transfer, and what became of it.
 
-use std::fs::{self, File};
-use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +12,8 @@ use url::Url;
 use super::failure::Failure;
 use super::gate::ContentGate;
 use super::observer::Watch;
-use crate::domain::{Download, DownloadState, Entry, FileFact, FileStamp, Origin, Verification};
+use crate::domain::{Download, DownloadState, Entry, FileFact, Origin, Verification};
+use crate::files::stamp_at;
 use crate::service::Registry;
 use crate::service::live::Live;
 use crate::store::StoredDownload;
@@ -65,7 +64,17 @@ impl Attempt {
                 return Ok(Ended::Published(fact));
             }
         }
+        self.make_room(&source).await?;
         self.fetch(&source, expected, &origin).await
+    }
+
+    /// Lets the bin free what the disk lacks for the rest of the file; the transfer says so when that is not enough.
+    async fn make_room(&self, source: &Source) -> Result<(), Failure> {
+        let Some(size) = source.size.or(source.estimated_size) else { return Ok(()) };
+        let (registry, id) = (&self.registry, self.download().id);
+        let missing = size.saturating_sub(registry.part_bytes(id).await);
+        registry.make_room(missing + registry.inner.jobs.reserve_bytes).await?;
+        Ok(())
     }
 
     /// The entry, by id; the catalog may have made it anew under the same path.
@@ -191,8 +200,8 @@ impl Attempt {
         sha256: Option<Sha256>,
         verification: Verification,
     ) -> Result<FileFact, Failure> {
-        let stamp = stamp_of(file).map_err(|error| {
-            Failure::lasting("io", format!("`{}` cannot be looked at: {error}", file.display()))
+        let stamp = stamp_at(file).ok_or_else(|| {
+            Failure::lasting("io", format!("`{}` was published and is gone again", file.display()))
         })?;
         let now = self.registry.inner.clock.now();
         Ok(match sha256 {
@@ -245,16 +254,6 @@ fn expected_hash(entry: &Entry, source: &Source) -> Result<Option<Sha256>, Failu
 
 fn is_missing(result: &Result<Fetched, TransferError>) -> bool {
     matches!(result, Err(TransferError::Refused(refusal)) if refusal.status == 404 && refusal.first_party)
-}
-
-/// Length, time and number of the file that a path leads to.
-fn stamp_of(file: &Path) -> io::Result<FileStamp> {
-    let metadata = fs::metadata(file)?;
-    Ok(FileStamp {
-        size_bytes: metadata.len(),
-        modified_ns: metadata.mtime() * 1_000_000_000 + metadata.mtime_nsec(),
-        inode: metadata.ino(),
-    })
 }
 
 fn no_source() -> Failure {

@@ -21,7 +21,7 @@ const TRIES: u32 = 3;
 /// The wait after the first failed try; doubles.
 const FIRST_WAIT: Duration = Duration::from_secs(10);
 /// The longest wait that an upstream is granted.
-const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+const LONGEST_WAIT: Duration = Duration::from_hours(1);
 /// How often progress is noted in the row.
 const NOTE_EVERY: Duration = Duration::from_secs(2);
 
@@ -127,54 +127,19 @@ impl Keeper {
                 return Ok(());
             }
             Outcome::Stopped(intent) => {
-                self.stop(&mut download, intent);
+                stop(&mut download, intent);
                 None
             }
             Outcome::Failed(failure) => {
-                self.fail(&mut download, failure);
+                fail(&mut download, failure);
                 None
             }
-            Outcome::Ended(ended) => self.end(&mut download, ended),
+            Outcome::Ended(ended) => end(&mut download, ended),
         };
         if download.state.is_ended() {
             download.finished_at = Some(inner.clock.now());
         }
         self.save(download, fact).await
-    }
-
-    fn stop(&self, download: &mut Download, intent: Intent) {
-        download.state = match intent {
-            Intent::Pause => DownloadState::Paused,
-            Intent::Cancel => DownloadState::Cancelled,
-            Intent::Park => DownloadState::Queued,
-        };
-        tracing::info!(download.id = %download.id, file = %download.path, state = download.state.as_str(), "download stopped");
-    }
-
-    fn fail(&self, download: &mut Download, failure: Failure) {
-        let Failure { code, message, .. } = failure;
-        tracing::warn!(download.id = %download.id, file = %download.path, code, message, "download failed");
-        download.state = DownloadState::Error;
-        (download.error_code, download.error) = (Some(code), Some(message));
-    }
-
-    fn end(&self, download: &mut Download, ended: Ended) -> Option<FileFact> {
-        match ended {
-            Ended::Published(fact) => {
-                let size_bytes = fact.stamp.size_bytes;
-                (download.bytes_done, download.bytes_total) = (size_bytes, size_bytes);
-                download.state = DownloadState::Done;
-                let verification = fact.verification.as_str();
-                tracing::info!(download.id = %download.id, file = %download.path, size_bytes, verification, "download done");
-                Some(fact)
-            }
-            Ended::Quarantined { reason } => {
-                tracing::warn!(download.id = %download.id, file = %download.path, reason, "download quarantined");
-                download.state = DownloadState::Quarantined;
-                (download.error_code, download.error) = (Some("quarantined".to_owned()), Some(reason));
-                None
-            }
-        }
     }
 
     /// The row first, then what everybody reads.
@@ -199,6 +164,41 @@ impl Keeper {
         }
         inner.jobs.put(download);
         Ok(())
+    }
+}
+
+fn stop(download: &mut Download, intent: Intent) {
+    download.state = match intent {
+        Intent::Pause => DownloadState::Paused,
+        Intent::Cancel => DownloadState::Cancelled,
+        Intent::Park => DownloadState::Queued,
+    };
+    tracing::info!(download.id = %download.id, file = %download.path, state = download.state.as_str(), "download stopped");
+}
+
+fn fail(download: &mut Download, failure: Failure) {
+    let Failure { code, message, .. } = failure;
+    tracing::warn!(download.id = %download.id, file = %download.path, code, message, "download failed");
+    download.state = DownloadState::Error;
+    (download.error_code, download.error) = (Some(code), Some(message));
+}
+
+fn end(download: &mut Download, ended: Ended) -> Option<FileFact> {
+    match ended {
+        Ended::Published(fact) => {
+            let size_bytes = fact.stamp.size_bytes;
+            (download.bytes_done, download.bytes_total) = (size_bytes, size_bytes);
+            download.state = DownloadState::Done;
+            let verification = fact.verification.as_str();
+            tracing::info!(download.id = %download.id, file = %download.path, size_bytes, verification, "download done");
+            Some(fact)
+        }
+        Ended::Quarantined { reason } => {
+            tracing::warn!(download.id = %download.id, file = %download.path, reason, "download quarantined");
+            download.state = DownloadState::Quarantined;
+            (download.error_code, download.error) = (Some("quarantined".to_owned()), Some(reason));
+            None
+        }
     }
 }
 

@@ -116,7 +116,7 @@ async fn look_after(registry: &Registry, rounds: u32) {
     let inner = &registry.inner;
     inner.jobs.sweep(inner.clock.now());
     set_gauges(registry);
-    if rounds % 3 != 0 {
+    if !rounds.is_multiple_of(3) {
         return;
     }
     // An empty holder is nobody's: only leases that ran out come back.

@@ -61,11 +61,10 @@ pub(super) fn link(path: &str) -> Result<Reference, Invalid> {
         path.split('/').filter(|part| !part.is_empty()).map(decoded).collect::<Result<_, _>>()?;
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     let parts = match parts.as_slice() {
-        ["api", "models", rest @ ..] | ["models", rest @ ..] => rest,
         ["api", "resolve-cache", "models", owner, name, commit, rest @ ..] => {
             return located(format!("{owner}/{name}"), Some((*commit).to_owned()), rest.join("/"));
         }
-        rest => rest,
+        ["api", "models", rest @ ..] | ["models", rest @ ..] | rest => rest,
     };
     refuse_other_kinds(parts.first().copied().unwrap_or_default())?;
     // A repository's name has one or two parts, so the marker is the second or the third.

@@ -6,7 +6,7 @@ use lorakeep_standin::{CivitFile, CivitModel, FileSpec, HfRepo};
 use serde_json::{Value, json};
 
 use super::support::{Studio, civitai_model, civitai_version, small};
-use crate::harness::{Home, both_databases, on_sqlite};
+use crate::harness::{both_databases, on_sqlite};
 
 fn reference(text: &str) -> AddRequest {
     AddRequest { reference: text.to_owned(), ..AddRequest::default() }

@@ -7,7 +7,7 @@ use lorakeep_standin::{CivitFile, CivitModel, FileKind, FileSpec, PublishedHashe
 use serde_json::json;
 
 use super::support::{Studio, civitai_entry, civitai_version, hub_entry, small};
-use crate::harness::{Home, both_databases, on_sqlite};
+use crate::harness::{both_databases, on_sqlite};
 
 both_databases! {
     async fn a_pickle_is_quarantined_under_a_name_that_nobody_loads(home: Home) {

@@ -3,7 +3,7 @@
 use std::fs;
 
 use lorakeep_registry::domain::DownloadState;
-use lorakeep_registry::{Enqueue, Enqueued, JobState, Placement};
+use lorakeep_registry::{Enqueue, Enqueued, JobState, Placement, SettingsChange};
 
 use super::support::{Studio, hub_entry, large, small, usual};
 use crate::harness::{Home, both_databases, eventually, on_sqlite};
@@ -85,6 +85,15 @@ both_databases! {
         studio.standin.cap_per_connection(None);
         assert_eq!(studio.registry.resume_all_downloads().await.unwrap(), 1);
         eventually("it is done", || studio.state(&job) == DownloadState::Done).await;
+        studio.registry.close().await;
+    }
+
+    async fn a_file_that_is_deleted_while_it_arrives_does_not_come_back(home: Home) {
+        let (studio, job) = under_way(home).await;
+        studio.registry.delete_file("a.safetensors", None, false).await.unwrap();
+        assert_eq!(studio.state(&job), DownloadState::Cancelled);
+        assert!(studio.hidden("parts").is_empty());
+        assert!(!studio.path("loras/a.safetensors").exists());
         studio.registry.close().await;
     }
 
@@ -187,6 +196,35 @@ async fn a_higher_priority_goes_first() {
         assert!(matches!(queued, Enqueued::Queued(_)));
         studio.registry.run_until_empty().await.unwrap();
         assert_eq!(first_bytes_in_order(&studio), ["b", "a"]);
+        studio.registry.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn settings_act_on_the_queue_at_once_and_after_a_restart() {
+    on_sqlite(|home| async move {
+        let studio = Studio::open_with(home, &[("MAX_CONCURRENT_DOWNLOADS", "1")]).await;
+        let names: Vec<String> = (0..3).map(|n| format!("{n}.safetensors")).collect();
+        studio.serve(&names.iter().map(|name| large(name)).collect::<Vec<_>>());
+        studio.import(&names.iter().map(|name| hub_entry(name)).collect::<Vec<_>>()).await;
+        studio.standin.cap_per_connection(SLOW);
+        let stop = SettingsChange { downloads_paused: Some(true), ..SettingsChange::default() };
+        studio.registry.change_settings(stop).await.unwrap();
+        let studio = studio.reopen().await;
+        studio.registry.start();
+        studio.registry.enqueue_batch(&names, false).await.unwrap();
+        studio.registry.run_until_empty().await.unwrap();
+        assert!(studio.standin.requests().is_empty(), "the queue stands still");
+        let go = SettingsChange {
+            downloads_paused: Some(false),
+            max_concurrent_downloads: Some(3),
+            ..SettingsChange::default()
+        };
+        studio.registry.change_settings(go).await.unwrap();
+        let running =
+            || studio.registry.live_downloads().iter().filter(|job| job.download.state.is_running()).count();
+        eventually("three run at once", || running() == 3).await;
         studio.registry.close().await;
     })
     .await;

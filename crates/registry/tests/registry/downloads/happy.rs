@@ -8,7 +8,7 @@ use lorakeep_standin::{CivitFile, FileSpec, HfRepo, PublishedHashes, Upstream};
 use serde_json::json;
 
 use super::support::{Studio, civitai_entry, civitai_model, civitai_version, forced, hub_entry, small};
-use crate::harness::{Home, both_databases};
+use crate::harness::both_databases;
 
 both_databases! {
     async fn a_file_from_the_hub_is_fetched_verified_and_listed(home: Home) {

@@ -2,7 +2,7 @@
 
 use lorakeep_registry::domain::{DownloadState, StatusWord};
 use lorakeep_standin::{
-    CivitModel, CivitVersion, Fault, Gated, HfRepo, Options, Standin, StatusFault, Times,
+    CivitModel, CivitVersion, Fault, Gated, HfRepo, Options, RetryAfter, Standin, StatusFault, Times,
 };
 use serde_json::json;
 
@@ -16,6 +16,8 @@ fn of_version(change: fn(&mut CivitVersion), model: &mut CivitModel) {
     change(&mut model.versions[0]);
 }
 
+const UNTIL: &str = "2026-10-01T00:00:00.000Z";
+
 const CIVITAI: [CivitaiCase; 7] = [
     (|model| of_version(|version| version.require_auth = true, model), "login_required", "CIVITAI_API_KEY"),
     (|model| of_version(|version| version.no_access = true, model), "login_required", "CIVITAI_API_KEY"),
@@ -25,9 +27,7 @@ const CIVITAI: [CivitaiCase; 7] = [
         "disabled downloads",
     ),
     (
-        |model| {
-            of_version(|version| version.early_access_until = Some("2026-10-01T00:00:00.000Z".into()), model)
-        },
+        |model| of_version(|version| version.early_access_until = Some(UNTIL.into()), model),
         "early_access",
         "until 2026-10-01 00:00 UTC",
     ),
@@ -94,7 +94,7 @@ async fn an_account_limit_is_named() {
         studio.standin.add_model(CivitModel::new(1, "S", "LORA").version(civitai_version(10, small("a.safetensors"))));
         studio.import(&[civitai_entry("a.safetensors", 10)]).await;
         let body = r#"{"error":"We've noticed an unusual amount of downloading from your account. Contact support@civitai.com or come back later."}"#;
-        let limit = StatusFault { code: 429, retry_after: Default::default(), body: body.into() };
+        let limit = StatusFault { code: 429, retry_after: RetryAfter::default(), body: body.into() };
         studio.standin.fault("/api/v1/model-versions/10", Fault::Status(limit), Times::Always);
         let job = studio.fetch("a.safetensors").await.download;
         assert_eq!(job.error_code.as_deref(), Some("account_limit"));

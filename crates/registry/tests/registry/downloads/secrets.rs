@@ -1,6 +1,7 @@
 //! Keys go to their own host and nowhere else: not to storage, not into rows, errors or logs.
 
-use lorakeep_registry::DownloadFilter;
+use lorakeep_registry::domain::CatalogName;
+use lorakeep_registry::{DownloadFilter, PageRequest};
 use lorakeep_standin::Upstream;
 
 use super::support::{KEY, Studio, TOKEN, civitai_entry, civitai_model, hub_entry, small};
@@ -30,12 +31,12 @@ async fn keys_go_to_their_own_host_only_and_into_no_text() {
             assert!(!seen.query.contains(KEY) && !seen.query.contains(TOKEN), "{}", seen.query);
         }
         let rows =
-            studio.registry.list_downloads(DownloadFilter::default(), Default::default()).await.unwrap();
+            studio.registry.list_downloads(DownloadFilter::default(), PageRequest::default()).await.unwrap();
         assert_eq!(rows.items.len(), 4);
         let text = format!(
             "{rows:?} {:?} {}",
             studio.registry.live_downloads(),
-            studio.registry.export(lorakeep_registry::domain::CatalogName::Models)
+            studio.registry.export(CatalogName::Models)
         );
         assert!(!text.contains(KEY) && !text.contains(TOKEN));
         studio.registry.close().await;
