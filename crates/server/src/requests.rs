@@ -85,15 +85,35 @@ pub(crate) async fn observe(State(_app): State<App>, request: Request, next: Nex
     let started = Instant::now();
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route.as_ref().map_or(UNMATCHED, MatchedPath::as_str);
+    let mut watch = AnswerWatch { method: &method, route, started, is_answered: false };
     let response = match AssertUnwindSafe(next.run(request)).catch_unwind().await {
         Ok(response) => response,
         Err(panic) => panicked(panic.as_ref()),
     };
-    let route = route.as_ref().map_or(UNMATCHED, MatchedPath::as_str);
+    watch.is_answered = true;
     let elapsed = started.elapsed();
     measure::count_request(&method, route, response.status(), elapsed);
     log(&method, route, &response, elapsed);
     response
+}
+
+/// Notices a client that went away before its answer: the handler is dropped then, and this with it.
+struct AnswerWatch<'a> {
+    method: &'a Method,
+    route: &'a str,
+    started: Instant,
+    is_answered: bool,
+}
+
+impl Drop for AnswerWatch<'_> {
+    fn drop(&mut self) {
+        if self.is_answered {
+            return;
+        }
+        let milliseconds = self.started.elapsed().as_secs_f64() * 1e3;
+        tracing::info!(method = %self.method, route = self.route, duration_ms = milliseconds, "the client went away");
+    }
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> Response {

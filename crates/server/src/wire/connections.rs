@@ -83,6 +83,8 @@ impl Watch {
     /// The client took bytes, or there are none to take.
     pub(super) fn write_moved(&self) {
         if self.stuck_since.load(Ordering::Relaxed) != 0 {
+            // A long answer that was taken slowly does not count as idleness.
+            self.since.store(self.now(), Ordering::Relaxed);
             self.stuck_since.store(0, Ordering::Relaxed);
         }
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use lorakeep_server::wire::Limits;
+use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
@@ -77,4 +78,16 @@ async fn a_body_that_drips_in_is_answered_with_408() {
     );
     stream.write_all(head.as_bytes()).await.expect("sent");
     drip(&mut stream, b"x").await;
+}
+
+#[tokio::test]
+async fn a_client_that_reads_nothing_is_dropped() {
+    let server = server(Limits { write_timeout: SHORT, ..Limits::default() }).await;
+    let entry = |number: usize| json!({"file": format!("{number}.pt"), "dest": "loras", "description": "x".repeat(1_000)});
+    server.import(&(0..300).map(entry).collect()).await;
+    let mut stream = TcpStream::connect(server.address).await.expect("connected");
+    // More answers than any socket buffer holds.
+    let request = format!("GET /api/admin/models HTTP/1.1\r\nHost: a\r\nX-API-Key: {KEY}\r\n\r\n");
+    stream.write_all(request.repeat(100).as_bytes()).await.expect("sent");
+    drip(&mut stream, b"\r\n").await;
 }
