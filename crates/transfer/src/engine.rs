@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use crate::active::ActiveParts;
-use crate::address::{Exempt, build_client};
+use crate::client::{Exempt, build_client};
 use crate::error::TransferError;
 use crate::limits::{Bandwidth, Connections, HostGates};
 use crate::observer::Observer;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::Response;
 use url::Url;
 
-use crate::address::NotPublic;
+use crate::client::NotPublic;
 use crate::error::{AddressRule, Refusal, TransferError};
 use crate::masked_url::MaskedUrl;
 

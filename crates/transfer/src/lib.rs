@@ -6,7 +6,7 @@
 //! The map, in the order of a transfer:
 //! - `engine` (one a process) starts a `transfer`, which claims its part file (`active`) and opens
 //!   the `part` with its `journal`;
-//! - `probe` asks for bytes along the redirects, to addresses that `address` allows, and gets an
+//! - `probe` asks for bytes along the redirects, to addresses that `address` and `client` allow, and gets an
 //!   `answer` or a `failure`; `content` knows pages from models;
 //! - `crew` keeps the connections: each one (`segment`) takes pieces from the `plan` and hands bytes
 //!   to the `writer`, which writes, notes, syncs and lets `prefix` hash them;
@@ -17,6 +17,7 @@ mod active;
 mod address;
 mod answer;
 mod budget;
+mod client;
 mod content;
 mod crew;
 mod digest;
@@ -41,7 +42,8 @@ mod segment;
 mod transfer;
 mod writer;
 
-pub use address::{HostPolicy, InvalidHost, guarded_client, is_public};
+pub use address::{HostPolicy, InvalidHost, is_public};
+pub use client::guarded_client;
 pub use digest::{InvalidDigest, Sha256Digest, hash_file};
 pub use engine::Engine;
 pub use error::{AddressRule, Refusal, TransferError};

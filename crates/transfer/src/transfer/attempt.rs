@@ -152,6 +152,12 @@ impl Transfer {
                 return Err(TransferError::SizeMismatch { url, expected: promised, actual }.into());
             }
         }
+        if let Content::Part { range, .. } = &answer.content
+            && Some(range.end - range.start) != size
+            && !self.may_join_parts(part, answer)
+        {
+            return Err(no_ranges("the server names no version of the file that parts could be held to"));
+        }
         if matches!(answer.content, Content::Whole { .. }) && part.known.is_some() {
             // The body at hand is the whole file from its beginning; the rest of the old is of no use.
             *part = self.new_part().await?;
@@ -159,6 +165,12 @@ impl Transfer {
             return Ok((size, RangeSet::default()));
         }
         Ok((size, have))
+    }
+
+    /// Parts are only put together under one strong validator, or when a hash will judge the whole.
+    fn may_join_parts(&self, part: &Part, answer: &Answer) -> bool {
+        let known = part.known.as_ref().is_some_and(|known| known.header.etag.is_some());
+        known || answer.etag.is_some() || self.expected_hash().is_some()
     }
 
     fn size_of(&self, ask: &Ask, answer: &Answer, have: &RangeSet) -> Result<Option<u64>, Ended> {
@@ -214,9 +226,9 @@ impl Transfer {
         let etag =
             part.known.as_ref().and_then(|known| known.header.etag.clone()).or(first.answer.etag.clone());
         let (part, journal) = self.prepare_part(part, size, etag.clone()).await?;
-        let partial = matches!(first.answer.content, Content::Part { .. });
-        // Parts are only put together under one validator, or when a hash will judge the whole.
-        let divisible = ranged && partial && (etag.is_some() || self.expected_hash().is_some());
+        // What comes as one body cannot be taken up in its middle.
+        let partial = ranged && matches!(first.answer.content, Content::Part { .. });
+        let divisible = partial && self.may_join_parts(&part, &first.answer);
         let connections = if divisible { self.connections() } else { 1 };
         let writer = self.start_writer(&part, journal, &have);
         let lanes = self.lanes(&have, size, etag, connections, &first, &writer);

@@ -8,5 +8,6 @@ mod crash;
 mod disk;
 mod faults;
 mod limits;
+mod odd_servers;
 mod security;
 mod support;
