@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
+use super::builtin::BUILTIN;
 use super::import::plan_import;
 use super::{JobState, Registry};
 use crate::domain::catalog_file::{self, CatalogFile};
 use crate::domain::{CatalogName, Category, Download, Entry, EntryId, FileFact, StatusWord};
 use crate::error::{Error, Result, Thing};
 use crate::library::{CatalogChange, Library};
-
-/// The built-in list: facts about public models.
-const BUILTIN: &[u8] = include_bytes!("../../data/builtin.json");
 
 /// A whole catalog with the state of each entry.
 #[derive(Debug, Clone)]

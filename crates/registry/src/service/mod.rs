@@ -2,6 +2,7 @@
 
 mod add;
 mod bin;
+mod builtin;
 mod catalog;
 mod catalog_files;
 mod civitai;
