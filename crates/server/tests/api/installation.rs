@@ -68,3 +68,17 @@ async fn the_start_page_says_where_the_api_is() {
     assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
     assert!(answer.text().contains("/api/admin"), "{}", answer.text());
 }
+
+#[tokio::test]
+async fn the_doctor_names_each_check() {
+    let server = TestServer::start().await;
+    let report = server.get("/api/admin/doctor").await.json();
+    let checks = report["checks"].as_array().expect("a list");
+    assert!(!checks.is_empty());
+    for check in checks {
+        let outcome = check["outcome"].as_str().expect("a word");
+        assert!(["ok", "warning", "failed"].contains(&outcome), "{check}");
+        assert!(check["name"].is_string() && check["message"].is_string(), "{check}");
+        assert!(check.as_object().expect("an object").contains_key("hint"), "{check}");
+    }
+}

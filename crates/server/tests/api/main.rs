@@ -11,4 +11,5 @@ mod files;
 mod harness;
 mod installation;
 mod slow_clients;
+mod verification;
 mod wire;
