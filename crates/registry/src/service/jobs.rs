@@ -320,3 +320,63 @@ impl Registry {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Trigger;
+
+    fn now() -> DateTime<Utc> {
+        DateTime::from_timestamp(1_800_000_000, 0).unwrap()
+    }
+
+    fn job(file: &str, state: DownloadState) -> Download {
+        Download {
+            id: DownloadId::new(now()),
+            entry_id: EntryId::new(now()),
+            path: ModelPath::parse("loras", file).unwrap(),
+            state,
+            priority: 0,
+            position: 0,
+            force: false,
+            trigger: Trigger::Manual,
+            bytes_done: 0,
+            bytes_total: 0,
+            attempts: 0,
+            error_code: None,
+            error: None,
+            created_at: now(),
+            started_at: None,
+            finished_at: state.is_ended().then(now),
+        }
+    }
+
+    #[test]
+    fn a_living_job_speaks_for_its_path_before_ended_ones() {
+        let mut table = Table::default();
+        let (failed, waiting) = (job("a.pt", DownloadState::Error), job("a.pt", DownloadState::Queued));
+        table.put(failed.clone(), None);
+        table.put(waiting.clone(), None);
+        assert_eq!(table.by_path.get(&waiting.path), Some(&waiting.id));
+        table.put(failed, None);
+        assert_eq!(table.by_path.get(&waiting.path), Some(&waiting.id));
+    }
+
+    #[test]
+    fn old_jobs_are_forgotten_but_not_the_failure_that_a_list_still_shows() {
+        let mut table = Table::default();
+        let states =
+            [DownloadState::Done, DownloadState::Cancelled, DownloadState::Error, DownloadState::Queued];
+        let jobs: Vec<Download> = states.iter().map(|state| job(state.as_str(), *state)).collect();
+        for job in &jobs {
+            table.put(job.clone(), None);
+        }
+        table.sweep(now() + SHOWN_AFTER_END);
+        assert_eq!(table.jobs.len(), 4, "all are shown for a while");
+        table.sweep(now() + SHOWN_AFTER_END + TimeDelta::seconds(1));
+        let kept: Vec<_> =
+            jobs.iter().filter(|job| table.jobs.contains_key(&job.id)).map(|job| job.state).collect();
+        assert_eq!(kept, [DownloadState::Error, DownloadState::Queued]);
+        assert_eq!(table.by_path.len(), 2);
+    }
+}

@@ -115,8 +115,8 @@ impl Keeper {
     }
 
     /// Writes the end, together with the fact of the published file.
-    async fn finish(&self, outcome: Outcome) -> Result<()> {
-        let inner = &self.registry.inner;
+    async fn finish(&mut self, outcome: Outcome) -> Result<()> {
+        let inner = Arc::clone(&self.registry.inner);
         let mut download = self.live.snapshot(&self.noted).download;
         let fact = match outcome {
             Outcome::Lost => {
@@ -136,6 +136,11 @@ impl Keeper {
             }
             Outcome::Ended(ended) => end(&mut download, ended),
         };
+        if !self.noted.state.may_become(download.state) {
+            // The last phase was too short to be noted; no end follows directly on a wait.
+            self.live.enter(DownloadState::Downloading);
+            self.note().await;
+        }
         if download.state.is_ended() {
             download.finished_at = Some(inner.clock.now());
         }

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use chrono::TimeDelta;
 use lorakeep_registry::domain::{DownloadState, StatusWord, Verification};
 use lorakeep_registry::{DownloadFilter, Enqueued, PageRequest};
 use lorakeep_standin::{CivitFile, FileSpec, HfRepo, PublishedHashes, Upstream};
@@ -103,6 +104,21 @@ both_databases! {
         assert_eq!(skipped, expected);
         studio.registry.run_until_empty().await.unwrap();
         assert!(studio.path("loras/c.safetensors").is_file());
+        studio.registry.close().await;
+    }
+
+    async fn what_ended_is_shown_for_a_quarter_of_an_hour(home: Home) {
+        let studio = Studio::open(home).await;
+        studio.serve(&[small("a.safetensors")]);
+        studio.import(&[hub_entry("a.safetensors"), hub_entry("missing.safetensors")]).await;
+        studio.fetch("a.safetensors").await;
+        studio.fetch("missing.safetensors").await;
+        studio.home.clock.advance(TimeDelta::minutes(15));
+        assert_eq!(studio.registry.live_downloads().len(), 2);
+        studio.home.clock.advance(TimeDelta::seconds(1));
+        assert!(studio.registry.live_downloads().is_empty());
+        let state = studio.registry.find_entry("missing.safetensors", None).unwrap();
+        assert_eq!(state.status, StatusWord::Error, "the entry still tells of it");
         studio.registry.close().await;
     }
 
