@@ -9,6 +9,7 @@ pub(crate) mod catalog_file;
 mod display_name;
 mod download;
 mod entry;
+mod facts;
 mod generation;
 mod ids;
 mod model_home;
@@ -25,6 +26,7 @@ pub use catalog::{CatalogName, Category};
 pub use display_name::{added_name, cleaned_name};
 pub use download::{Download, DownloadState, Progress, StatusWord, Trigger};
 pub use entry::{Entry, EntryDocument, Origin, PairRole};
+pub use facts::{Facts, TakenOver, take_over};
 pub use generation::{
     Dependency, DependencySource, clean_prompt, dependencies, inferred_process, workflow_type,
 };

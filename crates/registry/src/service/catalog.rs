@@ -103,7 +103,12 @@ impl Registry {
     pub fn listing_tag(&self, catalog: CatalogName) -> ListingTag {
         // Both catalogs share one counter: a change of either is rare, and jobs and presence concern both.
         let _ = catalog;
-        ListingTag(self.library().revision().wrapping_add(self.jobs_revision()))
+        ListingTag(
+            self.library()
+                .revision()
+                .wrapping_add(self.jobs_revision())
+                .wrapping_add(self.fetches_revision()),
+        )
     }
 
     /// The whole catalog.
@@ -116,6 +121,7 @@ impl Registry {
         let sums = self.job_sums();
         listing.stats.queued_count = sums.queued;
         listing.stats.downloading_count = sums.downloading;
+        listing.stats.fetching_count = self.open_fetches();
         listing.stats.global_speed = sums.bytes_per_second;
         listing
     }

@@ -1,5 +1,6 @@
 //! What can be done: one method a thing, each the only place of its rule. Surfaces call nothing else.
 
+mod activity;
 mod add;
 mod bin;
 mod builtin;
@@ -15,6 +16,7 @@ mod health;
 mod import;
 pub(crate) mod jobs;
 pub(crate) mod live;
+mod metadata;
 mod open;
 mod pairs;
 mod parts;
@@ -40,6 +42,7 @@ use crate::files::DataLock;
 use crate::library::Library;
 use crate::store::Store;
 
+pub use activity::ActivityLine;
 pub use add::{AddRequest, Added};
 pub use bin::{BinItem, Deleted, Purged};
 pub use catalog::{CategoryListing, EntryState, ImportFault, ImportReport, Listing, ListingTag, Stats};
@@ -49,6 +52,7 @@ pub use civitai::{
 };
 pub use doctor::{Check, CheckOutcome, Health};
 pub use downloads::{BatchReport, DownloadFilter, Enqueue, Enqueued, JobState, Placement, Skipped};
+pub use metadata::{FetchScope, FetchState, FetchWord};
 pub use presence::{AdoptReport, ScanReport, UnlistedFile};
 pub use settings::{Settings, SettingsChange};
 pub use verification::{VerificationReport, VerifiedFile};

@@ -72,6 +72,7 @@ impl Registry {
         registry.open_bin().await?;
         registry.open_catalog_files().await?;
         registry.open_downloads().await?;
+        registry.open_studio().await?;
         Ok(registry)
     }
 
@@ -81,6 +82,7 @@ impl Registry {
         self.start_watching();
         self.start_bin();
         self.start_downloads();
+        self.start_studio();
     }
 
     /// Stops claiming jobs, parks running transfers (their journals are written), flushes the catalog files, closes the

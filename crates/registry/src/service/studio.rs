@@ -1,10 +1,31 @@
 //! What the services of the studio's contract keep between calls.
 
+use super::Registry;
+use super::activity::Activity;
 use super::civitai::Lookups;
+use super::metadata::Fetches;
+use crate::error::Result;
 
 /// Shared by all of them.
 #[derive(Debug, Default)]
 pub(crate) struct Studio {
     /// What CivitAI answered lately.
     pub(crate) lookups: Lookups,
+    /// The activity log.
+    pub(crate) activity: Activity,
+    /// The queue of the metadata fetch.
+    pub(crate) fetches: Fetches,
+}
+
+impl Registry {
+    /// Takes over what the database holds; part of `open`.
+    pub(crate) async fn open_studio(&self) -> Result<()> {
+        self.open_activity().await?;
+        self.open_metadata().await
+    }
+
+    /// Starts background work; part of `start`.
+    pub(crate) fn start_studio(&self) {
+        self.start_metadata();
+    }
 }

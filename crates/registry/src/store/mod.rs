@@ -4,11 +4,13 @@
 //! for each driver. What differs is a method of [`Db`] that returns a fragment. SQLite has one connection that writes
 //! and a few that read; PostgreSQL has one pool for both.
 
+mod activity;
 mod bin;
 mod catalogs;
 mod connect;
 mod downloads;
 mod files;
+mod metadata;
 mod settings;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -18,9 +20,10 @@ mod tests;
 use sqlx::{PgPool, SqlitePool};
 
 use crate::error::{Error, Result};
-
+pub(crate) use activity::StoredActivity;
 pub(crate) use bin::{BinFilter, BinRoot, BinState, StoredBinItem};
 pub(crate) use downloads::{Lease, STEP, StoredDownload};
+pub(crate) use metadata::StoredFetch;
 
 /// One pool of one of the two databases.
 #[derive(Debug, Clone)]

@@ -18,7 +18,7 @@ pub(super) async fn show(State(app): AppState, PathId(image_id): PathId) -> Resu
 
 fn view(generation: ImageGeneration) -> Value {
     let resources: Vec<Value> = generation.resources.into_iter().map(resource).collect();
-    let detected: Vec<Value> = generation.detected.into_iter().map(detected).collect();
+    let detected: Vec<Value> = generation.detected.iter().map(detected).collect();
     json!({
         "raw": generation.raw,
         "resources": resources,
@@ -46,7 +46,7 @@ fn resource(resource: Resource) -> Value {
     Value::Object(map)
 }
 
-fn detected(detected: Detected) -> Value {
+fn detected(detected: &Detected) -> Value {
     let mut map = dependency(&detected.dependency);
     if let Some(found) = &detected.civitai {
         map.extend(civitai_fields(found));

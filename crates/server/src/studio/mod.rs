@@ -11,6 +11,7 @@ mod entries;
 mod extract;
 mod files;
 mod loras;
+mod metadata;
 mod models;
 mod multipart;
 mod settings;
@@ -57,6 +58,7 @@ pub(crate) fn routes(app: &App) -> Router<App> {
         .merge(file_routes())
         .merge(civitai::routes())
         .merge(loras::routes())
+        .merge(metadata::routes())
         .route("/api/admin/settings", get(settings::show).put(settings::change))
         .route("/api/admin/doctor", get(settings::examine))
         .route_layer(from_fn_with_state(app.clone(), auth::require_admin))

@@ -20,7 +20,7 @@ const KEY: &str = "a-key-for-tests-only-0123456789";
 pub(crate) struct Studio {
     pub(crate) registry: Registry,
     pub(crate) standin: Standin,
-    pub(crate) folder: TempDir,
+    _folder: TempDir,
     address: SocketAddr,
     client: reqwest::Client,
     _shutdown: DropGuard,
@@ -50,7 +50,7 @@ impl Studio {
         // Another test may have been first.
         drop(rustls::crypto::ring::default_provider().install_default());
         let client = reqwest::Client::builder().no_proxy().build().expect("a client");
-        Self { registry, standin, folder, address, client, _shutdown: shutdown.drop_guard() }
+        Self { registry, standin, _folder: folder, address, client, _shutdown: shutdown.drop_guard() }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {

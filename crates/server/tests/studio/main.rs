@@ -3,3 +3,4 @@
 mod civitai;
 mod harness;
 mod loras;
+mod metadata;

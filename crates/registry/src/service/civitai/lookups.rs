@@ -57,9 +57,9 @@ struct Known {
 }
 
 impl Lookups {
-    fn find(&self, question: &Question, now: DateTime<Utc>) -> Option<Option<Arc<CivitaiMatch>>> {
+    fn find(&self, question: &Question, now: DateTime<Utc>) -> Option<Known> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(question).filter(|known| known.until > now).map(|known| known.found.clone())
+        known.get(question).filter(|known| known.until > now).cloned()
     }
 
     fn keep(&self, question: Question, found: Option<Arc<CivitaiMatch>>, now: DateTime<Utc>) {
@@ -80,7 +80,7 @@ impl Registry {
     ) -> Result<Option<Arc<CivitaiMatch>>, UpstreamError> {
         let lookups = &self.inner.studio.lookups;
         if let Some(known) = lookups.find(&question, self.now()) {
-            return Ok(known);
+            return Ok(known.found);
         }
         let found = self.ask(&question).await?.map(Arc::new);
         lookups.keep(question, found.clone(), self.now());

@@ -71,12 +71,11 @@ impl Registry {
                 }
             }
             let mapped = self.mapped(entry);
-            match versions.get(&version_id) {
-                Some(&index) => replace(&mut map.by_version, index, mapped),
-                None => {
-                    versions.insert(version_id, map.by_version.len());
-                    map.by_version.push((version_id, mapped));
-                }
+            if let Some(&index) = versions.get(&version_id) {
+                replace(&mut map.by_version, index, mapped);
+            } else {
+                versions.insert(version_id, map.by_version.len());
+                map.by_version.push((version_id, mapped));
             }
         }
         map

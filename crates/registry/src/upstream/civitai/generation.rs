@@ -35,13 +35,11 @@ impl Civitai {
         let answer =
             self.api.get(self.query_url("image.getGenerationData", image_id), self.credential.as_ref()).await;
         let raw = answer.map_err(|error| explained(error, &name))?.json;
-        match raw.pointer("/result/data/json").filter(|data| data.is_object()) {
-            Some(data) => Ok(Some(GenerationData { data: data.clone(), raw })),
-            None => {
-                let message = format!("CivitAI answered {name} in a form that is not known here");
-                Err(UpstreamError::passing("unexpected_shape", 200, message))
-            }
+        if let Some(data) = raw.pointer("/result/data/json").filter(|data| data.is_object()) {
+            return Ok(Some(GenerationData { data: data.clone(), raw }));
         }
+        let message = format!("CivitAI answered {name} in a form that is not known here");
+        Err(UpstreamError::passing("unexpected_shape", 200, message))
     }
 
     fn query_url(&self, procedure: &str, image_id: u64) -> Url {

@@ -20,6 +20,8 @@ pub(crate) use refusals::{Asked, entry_missing, explain};
 const PART: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 /// The default branch.
 const MAIN: &str = "main";
+/// Paths that one question may name; the Hub allows 2,000.
+const PATHS_A_BATCH: usize = 1000;
 /// Pages of a listing that are read; a page has up to 1,000 files.
 const MAX_PAGES: usize = 50;
 
@@ -45,6 +47,8 @@ pub(crate) struct RepoInfo {
     /// The card's `instance_prompt`.
     pub(crate) trigger_word: Option<String>,
     pub(crate) author: Option<String>,
+    /// When it was last changed, as written.
+    pub(crate) last_modified: Option<String>,
 }
 
 /// A file at one commit. Its path is hostile until judged.
@@ -83,6 +87,7 @@ impl HuggingFace {
             base_model: base_model(&json),
             trigger_word: json.get("cardData").and_then(|card| text(card, "instance_prompt")),
             author: text(&json, "author"),
+            last_modified: text(&json, "lastModified"),
         })
     }
 
@@ -102,6 +107,25 @@ impl HuggingFace {
         // Missing paths are left out of the answer without a word.
         let file = files.filter_map(HubFile::read).find(|file| file.path == path);
         file.ok_or_else(|| entry_missing(asked, 404))
+    }
+
+    /// Files at a revision, many with one request; those that are not there are left out.
+    pub(crate) async fn files_at(
+        &self,
+        repo: &str,
+        revision: &str,
+        paths: &[String],
+    ) -> Result<Vec<HubFile>, UpstreamError> {
+        let asked = Asked { repo, revision, path: "" };
+        let mut files = Vec::new();
+        for some in paths.chunks(PATHS_A_BATCH) {
+            let url = self.below(&["api/models", &quoted(repo), "paths-info", &part(revision)]);
+            let body = json!({ "paths": some, "expand": false });
+            let answer = self.api.post(url, self.credential.as_ref(), body).await;
+            let answer = answer.map_err(|error| explained(error, asked))?;
+            files.extend(answer.json.as_array().into_iter().flatten().filter_map(HubFile::read));
+        }
+        Ok(files)
     }
 
     /// All files below a folder at a revision; the whole repository when it is empty.

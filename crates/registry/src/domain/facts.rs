@@ -1,0 +1,267 @@
+//! What an upstream says of an entry, and how it is taken over without touching a user's word.
+//!
+//! A field that differs from what the last fetch said was changed by a user, and stays. Nothing is ever emptied, and no
+//! tag is ever taken away.
+
+use serde_json::{Map, Value};
+
+use super::EntryDocument;
+
+/// What is known of a file from elsewhere; everything can be absent.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Facts {
+    /// A name for people, cleaned.
+    pub name: Option<String>,
+    /// CivitAI's word for the base model.
+    pub civitai_base_model: Option<String>,
+    /// A base model that is used only when the entry has none.
+    pub base_model: Option<String>,
+    /// The model's tags on CivitAI.
+    pub tags: Vec<String>,
+    /// Trigger words.
+    pub trained_words: Vec<String>,
+    /// The version's name.
+    pub version: Option<String>,
+    /// CivitAI's id of the version.
+    pub version_id: Option<u64>,
+    /// CivitAI's id of the model.
+    pub model_id: Option<u64>,
+    /// CivitAI's id of the file.
+    pub file_id: Option<u64>,
+    /// The model's name.
+    pub model_name: Option<String>,
+    /// `LORA`, `Checkpoint`, …
+    pub kind: Option<String>,
+    /// `fp16`, …
+    pub precision: Option<String>,
+    /// Who made it.
+    pub author: Option<String>,
+    /// When it was last changed there, as written.
+    pub last_modified: Option<String>,
+    /// SHA-256 of the content, lower-case hex.
+    pub sha256: Option<String>,
+    /// Exact bytes.
+    pub size_bytes: Option<u64>,
+    /// Whether it is for adults.
+    pub is_nsfw: bool,
+}
+
+/// What came of taking facts over.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TakenOver {
+    /// What changed, in the words of the activity log.
+    pub changes: Vec<String>,
+    /// What was said; to be handed in at the next fetch.
+    pub said: Map<String, Value>,
+}
+
+/// The tag of what is for adults.
+const NSFW: &str = "nsfw";
+
+/// Takes facts over. `last` is what the last fetch said; empty before the first.
+pub fn take_over(document: &mut EntryDocument, facts: &Facts, last: &Map<String, Value>) -> TakenOver {
+    let mut work = Work { document, last, done: TakenOver::default() };
+    work.replace("civitai_base_model", facts.civitai_base_model.as_deref(), |value| {
+        Some(format!("civitai_base_model={value}"))
+    });
+    let base_model = facts.base_model.as_ref().or(facts.civitai_base_model.as_ref());
+    work.fill("base_model", base_model.map(|text| text.as_str().into()), |value| {
+        format!("base_model={value}")
+    });
+    work.extend("civitai_tags", &facts.tags);
+    work.extend("trainedWords", &facts.trained_words);
+    work.replace("civitai_version", facts.version.as_deref(), |value| Some(format!("version={value}")));
+    work.id("civitai_version_id", facts.version_id);
+    work.id("civitai_model_id", facts.model_id);
+    work.id("civitai_file_id", facts.file_id);
+    for (field, value) in [
+        ("civitai_model_name", &facts.model_name),
+        ("civitai_type", &facts.kind),
+        ("civitai_fp", &facts.precision),
+    ] {
+        work.replace(field, value.as_deref(), |_| None);
+    }
+    work.replace("lastModified", facts.last_modified.as_deref(), |value| {
+        Some(format!("lastModified={value}"))
+    });
+    if !work.document.flag("name_locked") {
+        work.replace("name", facts.name.as_deref(), |value| Some(format!("name={value}")));
+    }
+    work.fill("author", facts.author.as_deref().map(Value::from), |value| format!("author={value}"));
+    if work.document.sha256().is_none() {
+        work.fill("hash", facts.sha256.as_deref().map(Value::from), |_| "+hash".to_owned());
+    }
+    work.fill("size_bytes", facts.size_bytes.map(Value::from), |value| format!("size_bytes={value}"));
+    work.tag_nsfw(facts.is_nsfw);
+    work.done
+}
+
+struct Work<'a> {
+    document: &'a mut EntryDocument,
+    last: &'a Map<String, Value>,
+    done: TakenOver,
+}
+
+impl Work<'_> {
+    /// Whether somebody changed the field after the last fetch.
+    fn is_users(&self, field: &str) -> bool {
+        self.last.get(field).is_some_and(|said| self.document.0.get(field) != Some(said))
+    }
+
+    fn is_empty(&self, field: &str) -> bool {
+        match self.document.0.get(field) {
+            None | Some(Value::Null) => true,
+            Some(Value::String(text)) => text.trim().is_empty(),
+            Some(Value::Number(number)) => number.as_f64() == Some(0.0),
+            Some(_) => false,
+        }
+    }
+
+    /// Sets a text to what is said, unless a user said otherwise.
+    fn replace(&mut self, field: &str, said: Option<&str>, change: impl Fn(&str) -> Option<String>) {
+        let Some(said) = said else { return };
+        self.done.said.insert(field.to_owned(), said.into());
+        if self.is_users(field) || self.document.text(field) == said {
+            return;
+        }
+        self.document.set(field, said);
+        self.done.changes.extend(change(said));
+    }
+
+    /// Sets a field that has no value yet.
+    fn fill(&mut self, field: &str, said: Option<Value>, change: impl Fn(&str) -> String) {
+        let Some(said) = said else { return };
+        if self.is_empty(field) && !self.is_users(field) {
+            let text = said.as_str().map_or_else(|| said.to_string(), str::to_owned);
+            self.document.set(field, said.clone());
+            self.done.changes.push(change(&text));
+        }
+        self.done.said.insert(field.to_owned(), said);
+    }
+
+    /// Sets an id, kept as it is written when it is the same.
+    fn id(&mut self, field: &str, said: Option<u64>) {
+        let Some(said) = said else { return };
+        if self.document.id(field) != Some(said) && !self.is_users(field) {
+            self.document.set(field, said);
+        }
+        let written = self.document.0.get(field).cloned().unwrap_or(Value::Null);
+        self.done.said.insert(field.to_owned(), written);
+    }
+
+    /// Sets a list to what is said, with what a user added to it behind.
+    fn extend(&mut self, field: &str, said: &[String]) {
+        if said.is_empty() {
+            return;
+        }
+        let said_before: Vec<&str> = self
+            .last
+            .get(field)
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        let own: Vec<String> = self.document.texts(field).map(str::to_owned).collect();
+        // What was said before and is gone now was taken out by a user.
+        let kept_out = |word: &String| said_before.contains(&word.as_str()) && !own.contains(word);
+        let added: Vec<&String> = said.iter().filter(|word| !own.contains(word) && !kept_out(word)).collect();
+        let count = added.len();
+        if count > 0 {
+            let all: Vec<Value> = own.iter().chain(added).map(|word| Value::from(word.as_str())).collect();
+            self.document.set(field, all);
+            self.done.changes.push(format!("+{count} {field}"));
+        }
+        self.done.said.insert(field.to_owned(), said.to_vec().into());
+    }
+
+    /// Adds the tag once; a user may take it out for good.
+    fn tag_nsfw(&mut self, is_nsfw: bool) {
+        let was_said = self.last.get(NSFW) == Some(&Value::Bool(true));
+        let has_it = self.document.texts("tags").any(|tag| tag.eq_ignore_ascii_case(NSFW));
+        if is_nsfw && !has_it && !was_said {
+            let tags: Vec<Value> = self.document.texts("tags").chain([NSFW]).map(Value::from).collect();
+            self.document.set("tags", tags);
+            self.done.changes.push("+nsfw".to_owned());
+        }
+        if is_nsfw {
+            self.done.said.insert(NSFW.to_owned(), true.into());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn document(value: Value) -> EntryDocument {
+        match value {
+            Value::Object(fields) => EntryDocument(fields),
+            other => panic!("{other} is not an entry"),
+        }
+    }
+
+    fn facts() -> Facts {
+        Facts {
+            name: Some("Soft Ink v1".into()),
+            civitai_base_model: Some("SDXL 1.0".into()),
+            tags: vec!["style".into(), "ink".into()],
+            trained_words: vec!["soft ink".into()],
+            version: Some("v1".into()),
+            model_id: Some(7),
+            last_modified: Some("2026-07-01T12:00:00.000Z".into()),
+            is_nsfw: true,
+            ..Facts::default()
+        }
+    }
+
+    #[test]
+    fn facts_fill_an_entry_and_are_told_in_the_words_of_the_log() {
+        let mut entry =
+            document(json!({"name": "ink", "file": "a.pt", "tags": ["mine"], "civitai_model_id": "7"}));
+        let taken = take_over(&mut entry, &facts(), &Map::new());
+        let expected = [
+            "civitai_base_model=SDXL 1.0",
+            "base_model=SDXL 1.0",
+            "+2 civitai_tags",
+            "+1 trainedWords",
+            "version=v1",
+            "lastModified=2026-07-01T12:00:00.000Z",
+            "name=Soft Ink v1",
+            "+nsfw",
+        ];
+        assert_eq!(taken.changes, expected);
+        assert_eq!(entry.0["tags"], json!(["mine", "nsfw"]));
+        assert_eq!(entry.0["civitai_model_id"], json!("7"), "an id stays as it is written");
+        let again = take_over(&mut entry, &facts(), &taken.said);
+        assert_eq!(again.changes, [] as [String; 0]);
+    }
+
+    #[test]
+    fn what_a_user_changed_after_a_fetch_stays() {
+        let mut entry = document(json!({"file": "a.pt", "base_model": "Mine"}));
+        let taken = take_over(&mut entry, &facts(), &Map::new());
+        assert_eq!(entry.0["base_model"], "Mine");
+        entry.set("name", "My name");
+        entry.set("civitai_tags", vec!["style", "own"]);
+        entry.set("tags", Vec::<String>::new());
+        entry.set("civitai_version", "mine");
+        let newer = Facts { name: Some("Soft Ink v2".into()), version: Some("v2".into()), ..facts() };
+        let mut expected = entry.clone();
+        let again = take_over(&mut entry, &newer, &taken.said);
+        assert_eq!(again.changes, [] as [String; 0]);
+        expected.set("civitai_tags", vec!["style", "own"]);
+        assert_eq!(entry, expected);
+    }
+
+    #[test]
+    fn a_locked_name_stays_and_nothing_is_emptied() {
+        let before =
+            json!({"name": "Mine", "name_locked": true, "civitai_version": "v1", "trainedWords": ["a"]});
+        let mut entry = document(before.clone());
+        take_over(&mut entry, &Facts { name: Some("Other".into()), ..Facts::default() }, &Map::new());
+        assert_eq!(entry, document(before));
+    }
+}
