@@ -46,7 +46,7 @@ pub(super) fn read(answer: &Answer, connection: &Connection) -> Failure {
     if let Some(suggestion) = refusal.suggestion {
         return failure.hint(format!("try `{suggestion}`"));
     }
-    match hint(&code, answer) {
+    match hint(&code, answer, connection) {
         Some(hint) => failure.hint(hint),
         None => failure,
     }
@@ -69,13 +69,16 @@ impl FieldFault {
 }
 
 /// What the command line adds to texts that were written for every surface.
-fn hint(code: &str, answer: &Answer) -> Option<String> {
+fn hint(code: &str, answer: &Answer, connection: &Connection) -> Option<String> {
     match (code, answer.status) {
         ("file_present", _) => {
             Some("move the file to the bin as well: `lorakeep rm FILE --catalog`".to_owned())
         }
         ("verification_running", _) => {
             Some("wait for it to end; `lorakeep verify --status` shows it".to_owned())
+        }
+        ("internal", _) if connection.is_local() => {
+            Some("this is a defect; the same command with -vv shows the log of it".to_owned())
         }
         ("internal", _) | (_, StatusCode::INTERNAL_SERVER_ERROR) => {
             let id = answer.headers.get("x-request-id")?.to_str().ok()?;
