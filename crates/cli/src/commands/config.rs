@@ -1,12 +1,13 @@
 //! `lorakeep config`: every setting, its value in force, and who said it.
 
 use clap::{Args, Subcommand};
+use lorakeep_registry::Error;
 use lorakeep_registry::config::{Config, ConfigFlags, ShownValue, ValueOrigin};
 use serde_json::json;
 
 use crate::args::{ConfigurationArgs, GlobalArgs};
 use crate::commands::Ended;
-use crate::failure::{Failure, FailureKind, Result};
+use crate::failure::{Failure, Result};
 use crate::output::{Field, Output, Tone};
 
 /// Show the configuration
@@ -55,9 +56,11 @@ pub(crate) fn load(args: &ConfigurationArgs) -> Result<Config> {
         comfyui_dir: args.comfyui_dir.clone(),
         comfyui_url: args.comfyui_url.clone(),
     };
-    Config::load(&flags, &|name| std::env::var(name).ok()).map_err(|error| Failure {
-        kind: FailureKind::Usage,
-        ..Failure::new(error.to_string()).hint("`lorakeep --help` names every flag and variable")
+    Config::load(&flags, &|name| std::env::var(name).ok()).map_err(|error| match error {
+        Error::Invalid(_) => {
+            Failure::usage(error.to_string()).hint("`lorakeep --help` names every flag and variable")
+        }
+        other => Failure::new(other.to_string()),
     })
 }
 

@@ -74,6 +74,10 @@ fn tell(source: &str, report: &Reply<ImportReport>, output: &Output) -> bool {
             .unwrap_or_default();
         output.error(&format!("{source}: entry {}{file}: {}", fault.index, fault.message));
     }
+    if report.added.is_empty() && report.skipped.is_empty() && report.errors.is_empty() {
+        output.warn(&format!("{source}: there are no entries in it"));
+        return false;
+    }
     let known = report.skipped.len().saturating_sub(report.errors.len());
     let mut parts = vec![format!("{} added", counted(report.added.len() as u64, "entry"))];
     if known > 0 {
