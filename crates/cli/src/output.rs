@@ -4,11 +4,16 @@
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
-use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table, presets};
+use comfy_table::{
+    Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, Table, presets,
+};
 use serde::Serialize;
 
 use crate::args::GlobalArgs;
 use crate::failure::{Failure, FailureKind, Result};
+
+/// Cells up to this long do not wrap.
+const MAX_WHOLE: usize = 16;
 
 /// How this run prints.
 #[derive(Debug)]
@@ -111,13 +116,20 @@ impl Output {
         }
         let numbers: Vec<bool> =
             (0..headers.len()).map(|column| rows.iter().any(|row| row[column].is_number)).collect();
+        // Where there is too little room, names and texts wrap; numbers, words and ids stay whole.
+        let stay_whole: Vec<bool> = (0..headers.len())
+            .map(|column| rows.iter().all(|row| row[column].is_number || row[column].text.len() <= MAX_WHOLE))
+            .collect();
         table.set_header(headers.iter().zip(&numbers).map(|(header, &is_number)| {
             let cell = Cell::new(header).add_attribute(Attribute::Dim);
             if is_number { cell.set_alignment(CellAlignment::Right) } else { cell }
         }));
         table.add_rows(rows.into_iter().map(|row| row.into_iter().map(Field::cell).collect::<Vec<_>>()));
-        for column in table.column_iter_mut() {
+        for (column, &stays_whole) in table.column_iter_mut().zip(&stay_whole) {
             column.set_padding((0, 2));
+            if stays_whole && self.stdout.is_terminal {
+                column.set_constraint(ColumnConstraint::ContentWidth);
+            }
         }
         let text: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
         write_out(&text.join("\n"))
@@ -241,10 +253,10 @@ impl Field {
         let cell = if self.is_number { cell.set_alignment(CellAlignment::Right) } else { cell };
         match self.tone {
             Tone::Plain => cell,
-            Tone::Good => cell.fg(Color::Green),
-            Tone::Active => cell.fg(Color::Cyan),
-            Tone::Warning => cell.fg(Color::Yellow),
-            Tone::Bad => cell.fg(Color::Red),
+            Tone::Good => cell.fg(Color::DarkGreen),
+            Tone::Active => cell.fg(Color::DarkCyan),
+            Tone::Warning => cell.fg(Color::DarkYellow),
+            Tone::Bad => cell.fg(Color::DarkRed),
             Tone::Faint => cell.add_attribute(Attribute::Dim),
         }
     }

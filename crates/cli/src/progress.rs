@@ -66,9 +66,10 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// Clears the bars.
-    pub(crate) fn finish(&mut self) {
-        if let View::Bars(bars) = &self.view {
+    /// Takes the bars away; what is said next stands where they were.
+    pub(crate) fn finish(self) {
+        if let View::Bars(bars) = self.view {
+            bars.by_job.values().chain([&bars.sum]).for_each(ProgressBar::finish_and_clear);
             // A terminal that has gone away cannot be cleared.
             let _ = bars.all.clear();
         }
@@ -111,7 +112,7 @@ impl<'a> Progress<'a> {
 impl Bars {
     fn new() -> Self {
         let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10));
-        let sum = all.add(ProgressBar::new(0).with_style(style("{msg}")));
+        let sum = all.add(ProgressBar::hidden().with_style(style("{msg}")));
         Self { all, by_job: HashMap::new(), sum }
     }
 
@@ -130,10 +131,10 @@ impl Bars {
         });
         for job in shown {
             let bar = self.by_job.entry(job.id.clone()).or_insert_with(|| {
-                let bar = ProgressBar::new(0).with_style(style("{prefix} {wide_bar:.cyan/dim} {msg}"));
+                let bar = ProgressBar::hidden().with_style(style("{prefix} {wide_bar:.cyan/dim} {msg}"));
+                bar.set_prefix(name(&job.file));
                 self.all.insert_before(&self.sum, bar)
             });
-            bar.set_prefix(name(&job.file));
             bar.set_length(job.bytes_total.max(1));
             bar.set_position(job.bytes_downloaded);
             bar.set_message(numbers(job));
@@ -232,15 +233,12 @@ fn sum_line(jobs: &[&Download]) -> String {
     let ended = jobs.iter().filter(|job| job.is_ended()).count();
     let done: u64 = jobs.iter().map(|job| job.bytes_downloaded).sum();
     let total: u64 = jobs.iter().map(|job| job.bytes_total.max(job.bytes_downloaded)).sum();
+    let is_known = jobs.iter().all(|job| job.is_ended() || job.bytes_total > 0);
     let rate: f64 = jobs.iter().filter(|job| job.is_running()).map(|job| job.speed).sum();
-    let mut line = format!(
-        "{ended} of {}, {} of {}, {}",
-        counted(jobs.len() as u64, "file"),
-        bytes(done),
-        bytes(total),
-        speed(rate)
-    );
-    if rate > 0.0 && jobs.iter().all(|job| job.is_ended() || job.bytes_total > 0) {
+    let size = if is_known { format!("of {}", bytes(total)) } else { "so far".to_owned() };
+    let mut line =
+        format!("{ended} of {}, {} {size}, {}", counted(jobs.len() as u64, "file"), bytes(done), speed(rate));
+    if rate > 0.0 && is_known {
         let left = Duration::from_secs_f64((total - done) as f64 / rate);
         line = format!("{line}, {} left", duration(left));
     }

@@ -27,6 +27,8 @@ pub(crate) use verification::{VerificationReport, VerifiedFile};
 
 /// Rows asked for at once; the API's upper bound.
 const PAGE_ROWS: u32 = 1000;
+/// Characters of an id that people see; its end is the random part.
+const SHORT_ID: usize = 8;
 /// Everything but what RFC 3986 calls unreserved.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
@@ -190,6 +192,16 @@ impl Api {
 pub(crate) fn page_of<T>(rows: &[Reply<T>]) -> Value {
     let items: Vec<&Value> = rows.iter().map(|row| &row.json).collect();
     serde_json::json!({ "items": items, "next_cursor": null, "total": items.len() })
+}
+
+/// The end of an id, which tells it from others well enough for people.
+pub(crate) fn short_id(id: &str) -> &str {
+    id.get(id.len().saturating_sub(SHORT_ID)..).unwrap_or(id)
+}
+
+/// Whether somebody who typed `text` means that id: whole, or by its end.
+pub(crate) fn is_id(id: &str, text: &str) -> bool {
+    id == text || (text.len() >= SHORT_ID && id.ends_with(text))
 }
 
 fn segment(text: &str) -> String {

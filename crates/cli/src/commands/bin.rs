@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use crate::api::{Api, BinItem, Reply, page_of};
+use crate::api::{Api, BinItem, Reply, is_id, page_of, short_id};
 use crate::commands::Ended;
 use crate::failure::{Failure, Result};
 use crate::output::{Field, Output, Tone};
@@ -83,7 +83,7 @@ async fn list(api: &Api, output: &Output) -> Result<Ended> {
 
 fn row(item: &BinItem) -> Vec<Field> {
     vec![
-        Field::toned(&item.id, Tone::Faint),
+        Field::toned(short_id(&item.id), Tone::Faint),
         Field::text(&item.file),
         Field::text(&item.dest),
         Field::number(bytes(item.size_bytes)),
@@ -152,7 +152,7 @@ fn find(wanted: &[String], items: &[Reply<BinItem>]) -> Result<Vec<BinItem>> {
     let mut found: Vec<BinItem> = Vec::new();
     for name in wanted {
         let named = |item: &BinItem| {
-            item.id == *name || item.file == *name || format!("{}/{}", item.dest, item.file) == *name
+            is_id(&item.id, name) || item.file == *name || format!("{}/{}", item.dest, item.file) == *name
         };
         let is_new = |item: &BinItem| found.iter().all(|other| other.id != item.id);
         let item = items.iter().map(|item| &item.data).find(|item| named(item) && is_new(item)).ok_or_else(

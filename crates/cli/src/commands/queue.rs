@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use crate::api::{Api, Download, Move, Reply, page_of};
+use crate::api::{Api, Download, Move, Reply, is_id, page_of, short_id};
 use crate::commands::Ended;
 use crate::failure::{Failure, Result};
 use crate::output::{Field, Output, Tone};
@@ -131,7 +131,7 @@ fn row(job: &Download) -> Vec<Field> {
     let is_moving = job.state == "downloading";
     let left = job.eta_seconds.filter(|seconds| is_moving && (0.0..1e7).contains(seconds));
     vec![
-        Field::toned(&job.id, Tone::Faint),
+        Field::toned(short_id(&job.id), Tone::Faint),
         Field::text(&job.file),
         Field::text(&job.dest),
         Field::toned(&job.state, tone),
@@ -209,7 +209,7 @@ fn find(names: &[String], action: &str, jobs: &[Reply<Download>]) -> Result<Vec<
             let mut named = jobs
                 .iter()
                 .map(|job| &job.data)
-                .filter(|job| job.id == *name || job.file == *name || job.path() == *name);
+                .filter(|job| is_id(&job.id, name) || job.file == *name || job.path() == *name);
             let first = named.clone().next();
             named.find(|job| takes(action, job)).or(first).cloned().ok_or_else(|| {
                 Failure::new(format!("there is no download of `{name}`"))

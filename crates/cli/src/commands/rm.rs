@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::api::{Api, Deleted, FileName};
+use crate::api::{Api, Deleted, FileName, short_id};
 use crate::commands::{Ended, names};
 use crate::failure::Result;
 use crate::output::Output;
@@ -79,7 +79,11 @@ async fn remove(
 fn told(deleted: &Deleted, args: &RmArgs) -> String {
     match &deleted.bin_id {
         Some(id) => {
-            format!("moved `{}` to the bin; `lorakeep bin restore {id}` brings it back", deleted.file)
+            format!(
+                "moved `{}` to the bin; `lorakeep bin restore {}` brings it back",
+                deleted.file,
+                short_id(id)
+            )
         }
         None if args.purge => format!("deleted `{}` for good", deleted.file),
         None => format!("`{}` was not on disk", deleted.file),

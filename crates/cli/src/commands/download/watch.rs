@@ -109,6 +109,9 @@ fn summary(jobs: Vec<Reply<Download>>, received: u64, elapsed: Duration, output:
     for job in &failed {
         tell_failed(job, output);
     }
+    if failed.iter().any(|job| job.state == "error") {
+        output.hint("the same command tries again; what has arrived is kept");
+    }
     let ended = Ended::failed_if(!failed.is_empty());
     FetchReport { ended, downloads: jobs.into_iter().map(|job| job.json).collect(), skipped: Vec::new() }
 }
@@ -123,7 +126,6 @@ fn tell_failed(job: &Download, output: &Output) {
         }
         _ => {
             output.error(&format!("`{path}`: {}", job.error.as_deref().unwrap_or("the download failed")));
-            output.hint(&format!("`lorakeep download {path}` tries again; what has arrived is kept"));
         }
     }
 }
