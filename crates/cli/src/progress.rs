@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::api::Download;
-use crate::output::{Output, Tone, printable};
-use crate::units::{bytes, counted, duration, speed};
+use crate::output::{Output, printable};
+use crate::units::{bytes, counted, duration, speed, whole_seconds};
 
 /// Bars at once; the rest is counted in the last line.
 const MAX_BARS: usize = 10;
@@ -90,7 +90,7 @@ impl<'a> Progress<'a> {
             known.state.clone_from(&job.state);
             known.said_at = now;
             return match job.state.as_str() {
-                "done" => Some(done_line(job, now - known.began, self.output)),
+                "done" => Some(done_line(job, now - known.began)),
                 "downloading" => {
                     known.began = now;
                     is_plain.then(|| format!("downloading {}{}", job.path(), of_size(job)))
@@ -217,15 +217,14 @@ fn of_size(job: &Download) -> String {
 fn time_left(job: &Download) -> String {
     match job.eta_seconds {
         Some(seconds) if seconds.is_finite() && (0.0..1e7).contains(&seconds) => {
-            format!("{} left", duration(Duration::from_secs(seconds.ceil() as u64)))
+            format!("{} left", whole_seconds(seconds.ceil() as u64))
         }
         _ => "time unknown".to_owned(),
     }
 }
 
-fn done_line(job: &Download, took: Duration, output: &Output) -> String {
-    let tick = output.toned("done", Tone::Good);
-    format!("{tick} {} ({} in {})", job.path(), bytes(job.bytes_total), duration(took))
+fn done_line(job: &Download, took: Duration) -> String {
+    format!("done {} ({} in {})", job.path(), bytes(job.bytes_total), duration(took))
 }
 
 /// `2 of 5 files, 3.1 GB of 20 GB, 118 MB/s, 2 min 23 s left`.
@@ -239,8 +238,8 @@ fn sum_line(jobs: &[&Download]) -> String {
     let mut line =
         format!("{ended} of {}, {} {size}, {}", counted(jobs.len() as u64, "file"), bytes(done), speed(rate));
     if rate > 0.0 && is_known {
-        let left = Duration::from_secs_f64((total - done) as f64 / rate);
-        line = format!("{line}, {} left", duration(left));
+        let left = ((total - done) as f64 / rate).min(1e7).ceil();
+        line = format!("{line}, {} left", whole_seconds(left as u64));
     }
     line
 }

@@ -33,7 +33,11 @@ pub(crate) fn duration(duration: Duration) -> String {
     if duration < Duration::from_secs(10) {
         return format!("{:.1} s", duration.as_secs_f64());
     }
-    let seconds = duration.as_secs();
+    whole_seconds(duration.as_secs())
+}
+
+/// `2 h 05 min`, `3 min 20 s`, `4 s`.
+pub(crate) fn whole_seconds(seconds: u64) -> String {
     match seconds {
         0..60 => format!("{seconds} s"),
         60..3600 => format!("{} min {:02} s", seconds / 60, seconds % 60),

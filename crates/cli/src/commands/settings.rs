@@ -22,14 +22,14 @@ Examples:
   lorakeep settings paused true")]
 pub(crate) struct SettingsArgs {
     /// What to change
-    #[arg(value_enum, requires = "value")]
-    key: Option<Key>,
+    #[arg(value_enum, value_name = "SETTING", requires = "value")]
+    setting: Option<Setting>,
     /// To what: a number of downloads (1 to 10); bytes per second such as 500k, 20M or `unlimited`; true or false
     value: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Key {
+enum Setting {
     /// Downloads at once, 1 to 10
     Parallel,
     /// Bytes per second for all downloads together
@@ -39,8 +39,8 @@ enum Key {
 }
 
 pub(crate) async fn run(args: &SettingsArgs, api: &Api, output: &Output) -> Result<Ended> {
-    let settings = match (args.key, &args.value) {
-        (Some(key), Some(value)) => api.change_settings(&change(key, value)?).await?,
+    let settings = match (args.setting, &args.value) {
+        (Some(setting), Some(value)) => api.change_settings(&change(setting, value)?).await?,
         _ => api.settings().await?,
     };
     if output.is_json() {
@@ -62,23 +62,23 @@ fn rows(settings: &Settings) -> Vec<Vec<Field>> {
     .into()
 }
 
-fn change(key: Key, value: &str) -> Result<Value> {
+fn change(setting: Setting, value: &str) -> Result<Value> {
     let wrong = |expected: &str| Failure::usage(format!("`{value}` is not {expected}"));
-    Ok(match key {
-        Key::Parallel => {
+    Ok(match setting {
+        Setting::Parallel => {
             let count: u32 =
                 value.parse().map_err(|_| wrong("a number of downloads").hint("give 1 to 10"))?;
             json!({ "max_concurrent": count })
         }
-        Key::Bandwidth if matches!(value, "unlimited" | "none" | "0") => json!({ "bandwidth": null }),
-        Key::Bandwidth => {
+        Setting::Bandwidth if matches!(value, "unlimited" | "none" | "0") => json!({ "bandwidth": null }),
+        Setting::Bandwidth => {
             let limit = parse_bytes(value).filter(|limit| *limit > 0);
             let limit = limit.ok_or_else(|| {
                 wrong("a number of bytes per second").hint("give one like 500k, 20M or `unlimited`")
             })?;
             json!({ "bandwidth": limit })
         }
-        Key::Paused => {
+        Setting::Paused => {
             let paused: bool = value.parse().map_err(|_| wrong("`true` or `false`"))?;
             json!({ "downloads_paused": paused })
         }

@@ -12,8 +12,9 @@ use crate::progress::ByteProgress;
 use crate::signals::Signals;
 use crate::units::{bytes, counted, duration, speed};
 
-/// How often the run is looked at.
-const STEP: Duration = Duration::from_millis(200);
+/// How often the run is looked at: soon at first, since small files take no time.
+const FIRST_STEP: Duration = Duration::from_millis(10);
+const LONGEST_STEP: Duration = Duration::from_millis(200);
 
 /// Read files again and compare their SHA-256 with what their sources published
 ///
@@ -61,6 +62,7 @@ async fn watch(
     let mut signals = Signals::listen()?;
     let progress = ByteProgress::new(output, "hashing");
     let mut was_stopped = false;
+    let mut step = FIRST_STEP;
     while report.data.is_running {
         progress.show(report.data.done_bytes, report.data.total_bytes, began);
         tokio::select! {
@@ -69,8 +71,9 @@ async fn watch(
                 report = api.cancel_verification().await?;
                 break;
             }
-            () = tokio::time::sleep(STEP) => report = api.verification().await?,
+            () = tokio::time::sleep(step) => report = api.verification().await?,
         }
+        step = (step * 3 / 2).min(LONGEST_STEP);
     }
     progress.finish();
     Ok((report, was_stopped))

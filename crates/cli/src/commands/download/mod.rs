@@ -89,8 +89,8 @@ pub(crate) async fn fetch(
 ) -> Result<FetchReport> {
     let asked = ask(&files, how, api, output).await?;
     if asked.ids.is_empty() {
-        if files.is_empty() || !asked.failed {
-            output.say("nothing to download");
+        if how.in_bulk {
+            output.say("nothing is missing that could be downloaded");
         }
         return Ok(FetchReport {
             ended: Ended::failed_if(asked.failed),

@@ -16,6 +16,8 @@ use crate::units::{bytes, counted, duration, speed};
 
 /// How often the jobs are looked at: often enough for a bar to move, seldom enough to cost nothing.
 const STEP: Duration = Duration::from_millis(200);
+/// How often when an end is near, so that nobody waits for the look at it.
+const SHORT_STEP: Duration = Duration::from_millis(20);
 /// States in which a job is not over.
 const LIVE: [&str; 5] = ["downloading", "retrying", "verifying", "queued", "paused"];
 
@@ -63,10 +65,21 @@ async fn watch(
         }
         tokio::select! {
             asked = signals.next() => return Ok(Seen::Stopped(asked)),
-            () = tokio::time::sleep(STEP) => {}
+            () = tokio::time::sleep(step(jobs)) => {}
         }
         refresh(jobs, api).await?;
     }
+}
+
+/// The pause until the next look.
+fn step(jobs: &[Reply<Download>]) -> Duration {
+    let is_near = |job: &Download| match job.state.as_str() {
+        "verifying" => true,
+        "downloading" if job.bytes_total == 0 => true,
+        "downloading" => ((job.bytes_total - job.bytes_downloaded.min(job.bytes_total)) as f64) < job.speed,
+        _ => false,
+    };
+    if jobs.iter().any(|job| is_near(&job.data)) { SHORT_STEP } else { STEP }
 }
 
 async fn load(ids: &[String], api: &Api) -> Result<Vec<Reply<Download>>> {
@@ -99,9 +112,10 @@ fn summary(jobs: Vec<Reply<Download>>, received: u64, elapsed: Duration, output:
         let size: u64 = done.iter().map(|job| job.bytes_total).sum();
         let rate = received as f64 / elapsed.as_secs_f64().max(0.001);
         output.say(&format!(
-            "{} here, {} in {} ({})",
+            "{} here ({}), fetched {} in {} ({})",
             counted(done.len() as u64, "file"),
             bytes(size),
+            bytes(received),
             duration(elapsed),
             speed(rate)
         ));

@@ -1,0 +1,8 @@
+//! The built program against the stand-in: what it prints, what it answers to the shell, what it leaves on disk.
+
+mod bad_input;
+mod everyday;
+mod harness;
+mod kills;
+mod offline;
+mod serving;
