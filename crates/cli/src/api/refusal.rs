@@ -35,7 +35,7 @@ struct FieldFault {
 /// Turns an answer that is no success into what the user is told.
 pub(super) fn read(answer: &Answer, connection: &Connection) -> Failure {
     if answer.status == StatusCode::UNAUTHORIZED {
-        return Failure::new("the server does not accept the key").hint(connection.unauthorized_hint());
+        return connection.unauthorized();
     }
     let Ok(refusal) = serde_json::from_slice::<Refusal>(&answer.body) else {
         return Failure::new(format!("the server answered {}", answer.status))

@@ -89,21 +89,18 @@ impl Connection {
         }
     }
 
-    /// What to do when the server refuses to let us in.
-    pub(crate) fn unauthorized_hint(&self) -> String {
+    /// The server does not let us in.
+    pub(crate) fn unauthorized(&self) -> Failure {
         match &self.transport {
-            Transport::Remote(remote) if !remote.has_key() => {
-                "pass the server's admin key with --key or LORAKEEP_KEY".to_owned()
-            }
-            Transport::Remote(_) => {
-                "check --key or LORAKEEP_KEY: the key was printed at the server's first start, or is \
-                                     the API_KEY that it was started with"
-                    .to_owned()
-            }
+            Transport::Remote(remote) if !remote.has_key() => Failure::new("the server wants a key")
+                .hint("pass its admin key with --key or LORAKEEP_KEY"),
+            Transport::Remote(_) => Failure::new("the server does not accept the key").hint(
+                "check --key or LORAKEEP_KEY: the key was printed at the server's first start, or is the API_KEY \
+                 that it was started with",
+            ),
             Transport::Socket(_) | Transport::Local(_) => {
-                "the socket in the data folder needs no key; is something else \
-                                                           listening there?"
-                    .to_owned()
+                Failure::new("the server on the data folder wants a key, which a lorakeep server there does not")
+                    .hint("does another program listen on its socket?")
             }
         }
     }

@@ -286,6 +286,8 @@ pub(crate) use assert_said;
 /// What differs between two runs that do the same.
 pub(crate) const FILTERS: &[(&str, &str)] = &[
     (r"http://(127\.0\.0\.1|localhost):\d+", "http://[HOST]"),
+    // How many steps of a download are seen is a matter of its speed.
+    (r"(?m)^(queued|downloading|retrying|verifying) .*\n", ""),
     (r"\b[0-9a-f]{32}\b", "[ID]"),
     (r"(restore |\n)[0-9a-f]{8}\b", "$1[ID]"),
     (r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", "[ID]"),
