@@ -24,6 +24,7 @@ mod placement;
 mod presence;
 mod settings;
 mod studio;
+mod sync;
 #[cfg(test)]
 pub(crate) mod testing;
 mod verification;
@@ -55,6 +56,7 @@ pub use downloads::{BatchReport, DownloadFilter, Enqueue, Enqueued, JobState, Pl
 pub use metadata::{FetchScope, FetchState, FetchWord};
 pub use presence::{AdoptReport, ScanReport, UnlistedFile};
 pub use settings::{Settings, SettingsChange};
+pub use sync::{SyncConflict, SyncReport, UpdateCheck};
 pub use verification::{VerificationReport, VerifiedFile};
 
 /// The product, opened on one data folder. Cheap to clone; all clones are the same.

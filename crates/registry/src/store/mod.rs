@@ -10,6 +10,7 @@ mod catalogs;
 mod connect;
 mod downloads;
 mod files;
+mod merged;
 mod metadata;
 mod settings;
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod models;
 mod multipart;
 mod settings;
 mod status;
+mod sync;
 mod verification;
 mod views;
 
@@ -59,6 +60,7 @@ pub(crate) fn routes(app: &App) -> Router<App> {
         .merge(civitai::routes())
         .merge(loras::routes())
         .merge(metadata::routes())
+        .merge(sync::routes())
         .route("/api/admin/settings", get(settings::show).put(settings::change))
         .route("/api/admin/doctor", get(settings::examine))
         .route_layer(from_fn_with_state(app.clone(), auth::require_admin))

@@ -4,3 +4,4 @@ mod civitai;
 mod harness;
 mod loras;
 mod metadata;
+mod sync;
