@@ -1,9 +1,12 @@
 //! The bytes of the two lists, serialised once and handed out until the list changes.
 //!
 //! A request that finds the list unchanged costs no serialisation, no copy and no lock but a read lock. When it changed,
-//! one caller builds it off the async threads and all others wait for that one.
+//! one caller builds it off the async threads and all others wait for that one. A long one that nobody asks for is
+//! forgotten after a moment: validators keep working without it, and building it again is quick.
 
-use std::sync::{PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderValue;
@@ -14,10 +17,15 @@ use uuid::Uuid;
 
 use super::views::ListingView;
 
+/// Lists up to this many bytes are kept for good.
+const SMALL: usize = 1 << 20;
+/// A longer one is forgotten when nobody asked for it within such a span.
+const KEEP: Duration = Duration::from_millis(800);
+
 /// Both lists.
 pub(super) struct Listings {
-    models: Listing,
-    loras: Listing,
+    models: Arc<Listing>,
+    loras: Arc<Listing>,
     /// Tells the tags of this start from those of another.
     epoch: String,
 }
@@ -33,19 +41,30 @@ pub(super) struct Rendered {
 
 #[derive(Default)]
 struct Listing {
-    latest: RwLock<Option<Rendered>>,
+    kept: RwLock<Kept>,
     building: Mutex<()>,
+    /// Asked for since the keeper looked last.
+    was_used: AtomicBool,
+}
+
+#[derive(Default)]
+struct Kept {
+    latest: Option<Rendered>,
+    /// The last length, so that the next one is allocated at once.
+    length: usize,
+    /// Whether a task runs that forgets it in time.
+    has_keeper: bool,
 }
 
 impl Default for Listings {
     fn default() -> Self {
         let epoch = Uuid::now_v7().simple().to_string()[16..].to_owned();
-        Self { models: Listing::default(), loras: Listing::default(), epoch }
+        Self { models: Arc::default(), loras: Arc::default(), epoch }
     }
 }
 
 impl Listings {
-    fn of(&self, catalog: CatalogName) -> &Listing {
+    fn of(&self, catalog: CatalogName) -> &Arc<Listing> {
         match catalog {
             CatalogName::Models => &self.models,
             CatalogName::Loras => &self.loras,
@@ -80,21 +99,43 @@ impl Listings {
 }
 
 impl Listing {
-    fn find(&self, tag: ListingTag) -> Option<Rendered> {
-        let latest = self.latest.read().unwrap_or_else(PoisonError::into_inner);
-        latest.as_ref().filter(|rendered| rendered.tag == tag).cloned()
+    fn read(&self) -> RwLockReadGuard<'_, Kept> {
+        self.kept.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn store(&self, rendered: Rendered) {
-        *self.latest.write().unwrap_or_else(PoisonError::into_inner) = Some(rendered);
+    fn write(&self) -> RwLockWriteGuard<'_, Kept> {
+        self.kept.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn find(&self, tag: ListingTag) -> Option<Rendered> {
+        let rendered = self.read().latest.clone().filter(|rendered| rendered.tag == tag)?;
+        self.was_used.store(true, Ordering::Relaxed);
+        Some(rendered)
+    }
+
+    fn store(self: &Arc<Self>, rendered: Rendered) {
+        let mut kept = self.write();
+        kept.length = rendered.body.len();
+        kept.latest = Some(rendered);
+        if kept.length > SMALL && !kept.has_keeper {
+            kept.has_keeper = true;
+            tokio::spawn(Arc::clone(self).forget_in_time());
+        }
+    }
+
+    async fn forget_in_time(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(KEEP).await;
+            if !self.was_used.swap(false, Ordering::Relaxed) {
+                let mut kept = self.write();
+                (kept.latest, kept.has_keeper) = (None, false);
+                return;
+            }
+        }
     }
 
     fn length(&self) -> usize {
-        self.latest
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .as_ref()
-            .map_or(0, |rendered| rendered.body.len())
+        self.read().length
     }
 }
 
