@@ -213,3 +213,13 @@ async fn of_two_files_of_one_name_the_folder_chooses() {
         assert_eq!(entry["dest"], dest);
     }
 }
+
+#[tokio::test]
+async fn the_builtin_list_can_be_added() {
+    let server = TestServer::start().await;
+    let answer = server.post("/api/admin/models/import-builtin").await.json();
+    let added = answer["added"].as_array().expect("a list").len();
+    assert!(added > 10, "{answer}");
+    assert_eq!(answer["total_added"], added);
+    assert_eq!(server.get("/api/admin/models").await.json()["stats"]["total_count"], added);
+}
