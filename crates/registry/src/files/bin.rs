@@ -49,7 +49,7 @@ const IN_MODELS: &str = ".lorakeep/bin";
 impl BinFolders {
     /// Where a deleted file may go, best first: the data folder, the models folder, its own folder. Each is on another
     /// file system when folders are mounted separately; the last never is.
-    pub(crate) fn places(&self, path: &ModelPath, id: BinItemId) -> [BinPlace; 3] {
+    pub(crate) fn places(path: &ModelPath, id: BinItemId) -> [BinPlace; 3] {
         let dest = path.folder.as_str();
         let below = |top: &str| if dest.is_empty() { top.to_owned() } else { format!("{top}/{dest}") };
         let beside = if dest.is_empty() { IN_MODELS.to_owned() } else { format!("{dest}/{IN_MODELS}") };

@@ -38,7 +38,7 @@ pub(crate) struct Library {
 }
 
 /// One catalog in file order.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct CatalogState {
     /// What stands beside the categories.
     pub(crate) head: CatalogHead,
@@ -125,12 +125,6 @@ impl Default for CatalogHead {
         let fields = [("version", Value::from(0)), ("date", Value::from("")), ("categories", Value::Null)];
         let document = fields.into_iter().map(|(field, value)| (field.to_owned(), value)).collect();
         Self { version: 0, date: String::new(), document, face_version: 0, face_sha256: None }
-    }
-}
-
-impl Default for CatalogState {
-    fn default() -> Self {
-        Self { head: CatalogHead::default(), categories: Vec::new() }
     }
 }
 

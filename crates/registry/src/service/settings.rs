@@ -25,6 +25,7 @@ pub struct Settings {
 
 /// A change; absent fields stay.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(clippy::option_option, reason = "not to change the limit and to lift it are two things")]
 pub struct SettingsChange {
     /// 1 to 10.
     pub max_concurrent_downloads: Option<u32>,

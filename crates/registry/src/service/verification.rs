@@ -74,6 +74,7 @@ struct Target {
 impl Registry {
     /// Starts hashing the files of these entries, or of all present entries when `files` is empty, in the background.
     /// `Conflict` (`verification_running`) while one runs.
+    #[expect(clippy::unused_async, reason = "like everything that changes something")]
     pub async fn start_verification(&self, files: &[String]) -> Result<VerificationReport> {
         let targets = self.targets(files)?;
         let report = VerificationReport {

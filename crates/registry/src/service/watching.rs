@@ -13,7 +13,7 @@ const COLLECT: Duration = Duration::from_millis(300);
 /// When the first look after the start is; opening has looked already.
 const FIRST_LOOK: Duration = Duration::from_secs(1);
 /// The least time between two looks at everything; what other machines change on a shared disk is not heard.
-const LOOK_AGAIN: Duration = Duration::from_secs(60);
+const LOOK_AGAIN: Duration = Duration::from_mins(1);
 /// A look at everything may take one part in this many of the time.
 const LOOK_SHARE: u32 = 100;
 /// How often free space is sampled.

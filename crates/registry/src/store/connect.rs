@@ -48,7 +48,7 @@ impl Store {
         SQLITE.run(&write).await.map_err(|error| migration_error(error, &path.display().to_string()))?;
         let read = SqlitePoolOptions::new()
             .max_connections(SQLITE_READERS)
-            .idle_timeout(Duration::from_secs(60))
+            .idle_timeout(Duration::from_mins(1))
             .connect_lazy_with(options.pragma("query_only", "ON").optimize_on_close(false, None));
         Ok(Self { read: Db::Sqlite(read), write: Db::Sqlite(write) })
     }
@@ -96,8 +96,8 @@ fn damaged(name: &str) -> String {
 
 /// SQLite's `SQLITE_CORRUPT` (11) and `SQLITE_NOTADB` (26), extended codes included.
 fn is_damaged(error: &sqlx::Error) -> bool {
-    let code =
-        error.as_database_error().and_then(|error| error.code()).and_then(|code| code.parse::<u32>().ok());
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    let code = code.and_then(|code| code.parse::<u32>().ok());
     matches!(code.map(|code| code & 0xff), Some(11 | 26))
 }
 

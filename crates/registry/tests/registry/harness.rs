@@ -49,6 +49,7 @@ pub(crate) async fn on_sqlite<F: Future<Output = ()>>(story: impl FnOnce(Home) -
 }
 
 /// Runs the story on a schema of its own, which is dropped afterwards.
+#[expect(clippy::print_stderr, reason = "a half that is left out must be seen")]
 pub(crate) async fn on_postgres<F: Future<Output = ()>>(story: impl FnOnce(Home) -> F) {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let Ok(server) = std::env::var("TEST_DATABASE_URL") else {

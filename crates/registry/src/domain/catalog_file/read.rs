@@ -20,7 +20,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<CatalogFile, Invalid> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let (line, column) = position(&bytes[..error.valid_up_to()]);
-        malformed("", format!("line {line}, column {column}: this byte is not UTF-8"))
+        malformed("", &format!("line {line}, column {column}: this byte is not UTF-8"))
     })?;
     let place = Place::default();
     let mut reader = serde_json::Deserializer::from_str(text);
@@ -34,18 +34,18 @@ fn fault(place: &Place, error: &serde_json::Error) -> Invalid {
     let what = text.rfind(" at line ").map_or(text.as_str(), |end| &text[..end]);
     let at = format!("line {}, column {}", error.line(), error.column());
     let named = if field.is_empty() { String::new() } else { format!(", field `{field}`") };
-    malformed(&field, format!("{at}{named}: {what}"))
+    malformed(&field, &format!("{at}{named}: {what}"))
 }
 
-fn malformed(field: &str, message: String) -> Invalid {
-    let message = format!("the catalog cannot be read: {message}");
+fn malformed(field: &str, what: &str) -> Invalid {
+    let message = format!("the catalog cannot be read: {what}");
     Invalid { code: "malformed_catalog", field: field.to_owned(), message, suggestion: None }
 }
 
 /// Line and column, from 1, of what follows these bytes.
 fn position(before: &[u8]) -> (usize, usize) {
-    let line_start = before.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
-    (before.iter().filter(|&&byte| byte == b'\n').count() + 1, before.len() - line_start + 1)
+    let lines: Vec<&[u8]> = before.split(|&byte| byte == b'\n').collect();
+    (lines.len(), lines.last().map_or(0, |last| last.len()) + 1)
 }
 
 /// The field that is being read; left as it is when reading fails.
@@ -82,15 +82,15 @@ impl Place {
     }
 
     fn shown(&self) -> String {
-        let mut shown = String::new();
+        let mut shown = Vec::new();
         for step in self.0.borrow().iter() {
             match step {
-                Step::Index(index) => shown.push_str(&format!("[{index}]")),
-                Step::Field(field) if shown.is_empty() => shown.push_str(field),
-                Step::Field(field) => shown.push_str(&format!(".{field}")),
+                Step::Index(index) => shown.push(format!("[{index}]")),
+                Step::Field(field) if shown.is_empty() => shown.push(field.clone()),
+                Step::Field(field) => shown.push(format!(".{field}")),
             }
         }
-        shown
+        shown.concat()
     }
 }
 

@@ -12,7 +12,7 @@ use crate::files::BinPlace;
 use crate::store::{BinFilter, BinRoot, BinState, StoredBinItem};
 
 /// How often what is too old is purged.
-const PURGE_EVERY: Duration = Duration::from_secs(3600);
+const PURGE_EVERY: Duration = Duration::from_hours(1);
 
 impl Registry {
     /// Frees items of the bin, the oldest first, until the models folder can take `bytes` more; answers what it can take
@@ -107,7 +107,7 @@ impl Registry {
         match self.purge_bin(self.inner.config.bin_days).await {
             Ok(Purged { items: 0, .. }) => {}
             Ok(purged) => {
-                tracing::info!(items = purged.items, size_bytes = purged.bytes, "purged the bin by age")
+                tracing::info!(items = purged.items, size_bytes = purged.bytes, "purged the bin by age");
             }
             Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "the bin was not purged"),
         }

@@ -114,7 +114,7 @@ impl Registry {
     async fn move_in(&self, path: &ModelPath, file: Item) -> Result<StoredBinItem> {
         let id = BinItemId::new(self.inner.clock.now());
         let sha256 = self.library().file(path).and_then(|fact| fact.sha256);
-        let places = self.bin_folders().places(path, id).into_iter();
+        let places = BinFolders::places(path, id).into_iter();
         let places = places.flat_map(|place| [place.clone(), BinFolders::unique(&place, id)]);
         let mut last_error = io::Error::from(io::ErrorKind::CrossesDevices);
         for place in places {
