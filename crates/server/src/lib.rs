@@ -44,7 +44,7 @@ pub async fn serve_with(
     mut limits: Limits,
     shutdown: CancellationToken,
 ) -> io::Result<()> {
-    limits.fit_to_open_files()?;
+    limits.fit_to_open_files();
     let router = app::build(registry, shutdown.clone());
     wire::serve(listeners, router, limits, shutdown).await;
     Ok(())

@@ -1,6 +1,5 @@
 //! Time-outs and caps of the wire, in one place so that tests can make them short.
 
-use std::io;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -50,24 +49,31 @@ impl Default for Limits {
     }
 }
 
+/// The new limit; `None` when the system refuses.
+fn raise_open_files(files: u64, maximum: Option<u64>) -> Option<u64> {
+    match setrlimit(Resource::Nofile, Rlimit { current: Some(files), maximum }) {
+        Ok(()) => Some(files),
+        Err(error) => {
+            tracing::warn!(%error, files, "the limit of open files could not be raised");
+            None
+        }
+    }
+}
+
 impl Limits {
     /// Asks the system for as many open files as this process may have, and lowers the cap on connections to what is
     /// left beside the files of the rest of the process.
-    pub(crate) fn fit_to_open_files(&mut self) -> io::Result<()> {
+    pub(crate) fn fit_to_open_files(&mut self) {
         let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
         let wanted = self.max_connections as u64 + RESERVED_FILES;
         let reachable = maximum.map_or(wanted, |maximum| maximum.min(wanted));
         let files = match current {
-            Some(current) if current < reachable => {
-                setrlimit(Resource::Nofile, Rlimit { current: Some(reachable), maximum })?;
-                reachable
-            }
+            Some(current) if current < reachable => raise_open_files(reachable, maximum).unwrap_or(current),
             Some(current) => current,
             None => wanted,
         };
         let room = files.saturating_sub(RESERVED_FILES).max(files / 2);
         self.max_connections = self.max_connections.min(room as usize);
-        Ok(())
     }
 
     /// How often connections are looked at: often enough for the shortest time-out.

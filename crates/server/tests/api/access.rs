@@ -145,6 +145,11 @@ async fn an_unknown_path_and_a_wrong_method_are_told_apart() {
     let answer = server.admin(Method::PATCH, "/api/admin/models").send().await;
     let expected = r#"{"detail":"Method Not Allowed","code":"method_not_allowed"}"#;
     assert_eq!((answer.status.as_u16(), answer.text()), (405, expected));
+    assert_eq!(answer.header("allow"), "GET,HEAD");
+    assert_eq!(server.admin(Method::OPTIONS, "/api/admin/models").send().await.status, 405);
+    let head = server.admin(Method::HEAD, "/api/admin/models").send().await;
+    assert_eq!((head.status.as_u16(), head.body.len()), (200, 0));
+    assert!(head.header("content-length").parse::<usize>().expect("a length") > 0);
     assert_eq!(server.admin(Method::POST, "/api/health").send().await.status, 405);
 }
 

@@ -140,3 +140,17 @@ async fn shutdown_ends_idle_connections_and_streams_at_once() {
     assert!(read_to_end(&mut stream).await.ends_with("0\r\n\r\n"), "the stream ends as a whole answer");
     assert!(TcpStream::connect(server.address).await.is_err(), "nobody listens any more");
 }
+
+#[tokio::test]
+async fn a_body_that_no_handler_reads_does_not_cost_the_connection() {
+    let server = TestServer::start().await;
+    let mut stream = TcpStream::connect(server.address).await.expect("connected");
+    let request = format!(
+        "POST /api/admin/scan HTTP/1.1\r\nHost: a\r\nX-API-Key: {KEY}\r\nContent-Type: application/json\r\n\
+         Content-Length: 2\r\n\r\n{{}}"
+    );
+    for _ in 0..3 {
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        assert!(read_until(&mut stream, "elapsed_ms").await.starts_with("HTTP/1.1 200 OK"));
+    }
+}
