@@ -68,9 +68,17 @@ impl Registry {
 
     async fn remove_if_orphan(&self, file: &Path) {
         let Some(id) = id_of(file) else { return };
-        let is_wanted = match self.inner.jobs.get(id) {
-            Some(job) => !job.download.state.is_ended() || job.download.state == DownloadState::Error,
-            None => false,
+        // The row and not memory: on a shared models folder another node may be writing it.
+        let is_wanted = match self.inner.store.load_download(id).await {
+            Ok(Some(stored)) => {
+                let state = stored.download.state;
+                !state.is_ended() || state == DownloadState::Error
+            }
+            Ok(None) => false,
+            Err(error) => {
+                tracing::warn!(download.id = %id, %error, "whose part this is cannot be looked up; it stays");
+                true
+            }
         };
         if is_wanted {
             return;

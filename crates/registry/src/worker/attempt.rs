@@ -52,7 +52,9 @@ impl Attempt {
             return Ok(ended);
         }
         let origin = entry.document.origin().ok_or_else(no_source)?;
-        let source = self.unless_stopped(self.registry.inner.jobs.upstreams.resolve(&origin)).await??;
+        let mut source = self.unless_stopped(self.registry.inner.jobs.upstreams.resolve(&origin)).await??;
+        // What the catalog knows exactly is held against what the source leaves open.
+        source.size = source.size.or_else(|| entry.document.id("size_bytes"));
         let expected = expected_hash(&entry, &source)?;
         if let Some(total) = source.size.or(source.estimated_size) {
             self.live.expect_bytes(total);

@@ -27,6 +27,9 @@ const LEASE: TimeDelta = TimeDelta::seconds(60);
 /// How often the dispatcher looks around although nobody woke it.
 const LOOK_AROUND: Duration = Duration::from_secs(20);
 
+/// How many of these make a day.
+const LOOKS_A_DAY: u32 = 24 * 3600 / 20;
+
 /// What came of looking for a job.
 enum Claim {
     Started,
@@ -116,6 +119,9 @@ async fn look_after(registry: &Registry, rounds: u32) {
     let inner = &registry.inner;
     inner.jobs.sweep(inner.clock.now());
     set_gauges(registry);
+    if rounds.is_multiple_of(LOOKS_A_DAY) {
+        registry.remove_orphan_parts().await;
+    }
     if !rounds.is_multiple_of(3) {
         return;
     }

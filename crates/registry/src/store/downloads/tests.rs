@@ -52,6 +52,19 @@ async fn end(store: &Store, mut download: Download, state: DownloadState, minute
     assert!(store.save_download(from, &download, None).await.unwrap());
 }
 
+#[test]
+fn statements_move_jobs_only_as_the_domain_allows() {
+    assert!(DownloadState::Queued.may_become(DownloadState::Downloading), "claim");
+    for state in DownloadState::ALL.into_iter().filter(|state| state.is_running()) {
+        assert!(state.may_become(DownloadState::Queued), "requeue");
+        assert!(RUNNING.contains(state.as_str()) && ACTIVE.contains(state.as_str()));
+    }
+    for state in DownloadState::ALL {
+        assert_eq!(ENDED.contains(&format!("'{}'", state.as_str())), state.is_ended());
+        assert_eq!(ACTIVE.contains(&format!("'{}'", state.as_str())), !state.is_ended());
+    }
+}
+
 both_databases! {
     async fn a_job_is_read_as_it_was_written(store: Store) {
         let added = insert(&store, &[("a.safetensors", 3)]).await;

@@ -47,7 +47,10 @@ async fn keys_go_to_their_own_host_only_and_into_no_text() {
         // Everything down to single events; the runtime of a test has one thread, so this catches all of its tasks.
         let subscriber =
             tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(log.clone());
+        // With one dispatcher alone, an event that another test's thread meets first is switched off for all threads.
+        let _second = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::new());
         let _guard = tracing::subscriber::set_default(subscriber.finish());
+        tracing::callsite::rebuild_interest_cache();
         let studio = Studio::open_with(home, &[("CIVITAI_API_KEY", KEY), ("HF_TOKEN", TOKEN)]).await;
         studio.serve(&[small("a.safetensors")]);
         studio.standin.add_model(civitai_model(7, small("style.safetensors")));
