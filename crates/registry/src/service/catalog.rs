@@ -150,6 +150,11 @@ impl Registry {
         found.map(|entry| self.state_of(&entry)).ok_or_else(|| Error::not_found(Thing::Entry, file))
     }
 
+    /// The entry of that id, while it is in its catalog.
+    pub fn find_entry_by_id(&self, id: EntryId) -> Option<Arc<Entry>> {
+        self.library().entry(id).cloned()
+    }
+
     /// An entry with where its file stands.
     pub(crate) fn state_of(&self, entry: &Arc<Entry>) -> EntryState {
         let mut state = known_state(&self.library(), entry, &mut Stats::default());
