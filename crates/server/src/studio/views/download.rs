@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use lorakeep_registry::domain::{DownloadState, StatusWord};
-use lorakeep_registry::{BatchReport, Enqueued, EntryState, JobState, Registry};
+use lorakeep_registry::{BatchReport, Enqueued, JobState, Registry};
 use serde::Serialize;
 
 use super::{percent, time};
@@ -41,13 +41,13 @@ impl DownloadView {
     pub(in crate::studio) fn new(registry: &Registry, job: &JobState) -> Self {
         let JobState { download, progress } = job;
         let (file, dest) = (download.path.file.as_str(), download.path.folder.as_str());
-        let entry = registry.find_entry(file, Some(dest)).ok();
+        let entry = registry.find_entry_by_id(download.entry_id);
         Self {
             id: download.id.to_string(),
             file: file.to_owned(),
             dest: dest.to_owned(),
-            catalog: entry.as_ref().map(|state| state.entry.catalog.as_str()),
-            name: entry.as_ref().map(name),
+            catalog: entry.as_ref().map(|entry| entry.catalog.as_str()),
+            name: entry.as_ref().map(|entry| entry.document.name().to_owned()),
             status: status(download.state),
             state: download.state.as_str(),
             priority: download.priority,
@@ -73,10 +73,6 @@ impl DownloadView {
     pub(in crate::studio) fn is_live(&self) -> bool {
         matches!(self.status, "queued" | "downloading")
     }
-}
-
-fn name(state: &EntryState) -> String {
-    state.entry.document.name().to_owned()
 }
 
 /// The words of the event stream (decision 5); a cancelled job is as if nobody had asked.
