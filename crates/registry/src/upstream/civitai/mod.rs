@@ -84,7 +84,6 @@ impl Civitai {
     }
 
     /// The versions that hold files of these SHA-256 hashes; unknown hashes are left out, the order is the site's.
-    #[cfg_attr(not(test), expect(dead_code, reason = "what recognises unlisted files asks with it"))]
     pub(crate) async fn versions_by_hash(&self, hashes: &[String]) -> Result<Vec<Version>, UpstreamError> {
         let mut found = Vec::new();
         for batch in hashes.chunks(HASHES_A_BATCH) {
