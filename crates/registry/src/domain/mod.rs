@@ -12,6 +12,7 @@ mod entry;
 mod facts;
 mod generation;
 mod ids;
+mod media;
 mod merge;
 mod model_home;
 mod names;
@@ -32,6 +33,7 @@ pub use generation::{
     Dependency, DependencySource, clean_prompt, dependencies, inferred_process, workflow_type,
 };
 pub use ids::{BinItemId, DownloadId, EntryId};
+pub use media::{MediaFormat, SNIFFED_BYTES};
 pub use merge::{FieldConflict, MergedEntry, merge_entry};
 pub use model_home::{ModelHome, StyleCategory};
 pub use names::{ModelFolder, ModelPath, SafeName};

@@ -1,5 +1,7 @@
 //! What the services of the studio's contract keep between calls.
 
+use tokio::sync::Semaphore;
+
 use super::Registry;
 use super::activity::Activity;
 use super::civitai::Lookups;
@@ -7,7 +9,7 @@ use super::metadata::Fetches;
 use crate::error::Result;
 
 /// Shared by all of them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Studio {
     /// What CivitAI answered lately.
     pub(crate) lookups: Lookups,
@@ -15,13 +17,23 @@ pub(crate) struct Studio {
     pub(crate) activity: Activity,
     /// The queue of the metadata fetch.
     pub(crate) fetches: Fetches,
+    /// Thumbnails that are made at once; each may hold a whole picture.
+    pub(crate) thumbnails: Semaphore,
+}
+
+impl Default for Studio {
+    fn default() -> Self {
+        let (lookups, activity, fetches) = Default::default();
+        Self { lookups, activity, fetches, thumbnails: Semaphore::new(1) }
+    }
 }
 
 impl Registry {
     /// Takes over what the database holds; part of `open`.
     pub(crate) async fn open_studio(&self) -> Result<()> {
         self.open_activity().await?;
-        self.open_metadata().await
+        self.open_metadata().await?;
+        self.open_gallery().await
     }
 
     /// Starts background work; part of `start`.

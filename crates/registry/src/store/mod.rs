@@ -10,6 +10,7 @@ mod catalogs;
 mod connect;
 mod downloads;
 mod files;
+mod gallery;
 mod merged;
 mod metadata;
 mod settings;
@@ -24,6 +25,7 @@ use crate::error::{Error, Result};
 pub(crate) use activity::StoredActivity;
 pub(crate) use bin::{BinFilter, BinRoot, BinState, StoredBinItem};
 pub(crate) use downloads::{Lease, STEP, StoredDownload};
+pub(crate) use gallery::StoredImage;
 pub(crate) use metadata::StoredFetch;
 
 /// One pool of one of the two databases.

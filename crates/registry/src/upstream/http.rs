@@ -51,8 +51,8 @@ const BODY_START: usize = 4096;
 /// The client for API calls. Downloads go through the transfer engine instead.
 #[derive(Debug)]
 pub(crate) struct ApiClient {
-    client: reqwest::Client,
-    hosts: HostPolicy,
+    pub(super) client: reqwest::Client,
+    pub(super) hosts: HostPolicy,
     limits: ApiLimits,
     pace: Pace,
 }

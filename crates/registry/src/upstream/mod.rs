@@ -10,6 +10,7 @@ pub(crate) mod error;
 pub(crate) mod http;
 pub(crate) mod huggingface;
 mod lenient;
+pub(crate) mod media;
 mod pace;
 pub(crate) mod reference;
 pub(crate) mod source;
@@ -42,6 +43,8 @@ pub(crate) struct Upstreams {
     pub(crate) civitai: civitai::Civitai,
     pub(crate) huggingface: huggingface::HuggingFace,
     pub(crate) endpoints: Endpoints,
+    /// Fetches pictures and videos.
+    pub(crate) api: Arc<http::ApiClient>,
     /// Which hosts may be asked, the endpoints included.
     pub(crate) hosts: HostPolicy,
 }
@@ -54,8 +57,13 @@ impl Upstreams {
         let api = Arc::new(http::ApiClient::new(hosts.clone(), limits)?);
         Ok(Self {
             civitai: civitai::Civitai::new(Arc::clone(&api), endpoints.civitai.clone(), civitai_key),
-            huggingface: huggingface::HuggingFace::new(api, endpoints.huggingface.clone(), huggingface_token),
+            huggingface: huggingface::HuggingFace::new(
+                Arc::clone(&api),
+                endpoints.huggingface.clone(),
+                huggingface_token,
+            ),
             endpoints,
+            api,
             hosts,
         })
     }

@@ -10,7 +10,9 @@ mod downloads;
 mod entries;
 mod extract;
 mod files;
+mod gallery;
 mod loras;
+mod media;
 mod metadata;
 mod models;
 mod multipart;
@@ -59,6 +61,7 @@ pub(crate) fn routes(app: &App) -> Router<App> {
         .merge(file_routes())
         .merge(civitai::routes())
         .merge(loras::routes())
+        .merge(gallery::routes())
         .merge(metadata::routes())
         .merge(sync::routes())
         .route("/api/admin/settings", get(settings::show).put(settings::change))

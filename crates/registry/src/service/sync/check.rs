@@ -1,20 +1,18 @@
 //! "Check for Updates": clones or fetches the configured repository with the machine's `git`, by fixed arguments and
 //! without a shell.
 
+use std::io;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use crate::domain::{CatalogName, catalog_file};
 use crate::error::{Error, Result};
 use crate::service::Registry;
+use crate::service::program::run_bounded;
 
 /// How long one call of `git` may take.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// How often an ended call is looked for.
-const GLANCE: Duration = Duration::from_millis(20);
-/// How much of what `git` says is shown.
-const MOST_WORDS: usize = 300;
 
 /// What the repository has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,39 +99,20 @@ fn git(dir: Option<&Path>, arguments: &[&str]) -> Result<String> {
         .args(arguments)
         .env("GIT_TERMINAL_PROMPT", "0")
         .env("LC_ALL", "C")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let mut child = command.spawn().map_err(|error| Error::Unavailable {
-        code: "git_missing",
-        message: format!("`git` could not be started: {error}; install it to check for updates"),
-    })?;
-    if !has_ended(&mut child)? {
-        let message = format!("`git {}` took longer than {} s", arguments[0], PATIENCE.as_secs());
-        return Err(Error::Upstream { code: "git_failed", status: None, message });
-    }
-    let output = child.wait_with_output().map_err(|error| Error::internal("waiting for git", error))?;
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    let said: String =
-        said.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).take(MOST_WORDS).collect();
-    let message = format!("`git {}` failed: {said}", arguments[0]);
-    Err(Error::Upstream { code: "git_failed", status: None, message })
-}
-
-/// Waits with a bound; what takes longer is ended.
-fn has_ended(child: &mut Child) -> Result<bool> {
-    let began = Instant::now();
-    let failed = |error| Error::internal("waiting for git", error);
-    while child.try_wait().map_err(failed)?.is_none() {
-        if began.elapsed() > PATIENCE {
-            child.kill().map_err(failed)?;
-            child.wait().map_err(failed)?;
-            return Ok(false);
+        .stdin(Stdio::null());
+    let ended = run_bounded(command, PATIENCE).map_err(|error| match error.kind() {
+        io::ErrorKind::TimedOut => {
+            let message = format!("`git {}` took longer than {} s", arguments[0], PATIENCE.as_secs());
+            Error::Upstream { code: "git_failed", status: None, message }
         }
-        std::thread::sleep(GLANCE);
+        _ => Error::Unavailable {
+            code: "git_missing",
+            message: format!("`git` could not be started: {error}; install it to check for updates"),
+        },
+    })?;
+    if ended.is_success {
+        return Ok(String::from_utf8_lossy(&ended.stdout).into_owned());
     }
-    Ok(true)
+    let message = format!("`git {}` failed: {}", arguments[0], ended.stderr);
+    Err(Error::Upstream { code: "git_failed", status: None, message })
 }

@@ -30,7 +30,7 @@ pub(super) struct StatusView {
 }
 
 /// RFC 3339, UTC, milliseconds.
-fn time(moment: DateTime<Utc>) -> String {
+pub(in crate::studio) fn time(moment: DateTime<Utc>) -> String {
     moment.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 

@@ -1,0 +1,14 @@
+//! The gallery: pictures and videos of CivitAI, kept with a record beside each file, an index in the database.
+
+mod fetch;
+mod input;
+mod keep;
+mod media;
+mod record;
+#[cfg(test)]
+mod tests;
+mod thumbnail;
+
+pub use keep::{GalleryFilter, ModelGallery};
+pub use media::MediaFile;
+pub use record::GalleryImage;

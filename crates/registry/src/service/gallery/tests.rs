@@ -1,0 +1,123 @@
+//! The gallery against the stand-in's image host.
+
+use lorakeep_standin::{CivitImage, Fault, Times};
+use serde_json::json;
+
+use super::*;
+use crate::domain::CatalogName::Loras;
+use crate::error::Error;
+use crate::service::testing::Studio;
+
+async fn with_image(environment: &[(&str, &str)]) -> Studio {
+    let studio = Studio::with(environment).await;
+    let entry =
+        json!({"file": "a.safetensors", "dest": "loras", "civitai_version_id": 70, "civitai_model_id": 7});
+    studio.add(Loras, "l", entry).await;
+    studio.standin.add_image(CivitImage::new(1234, 640, 480).of_version(70));
+    studio
+}
+
+#[tokio::test]
+async fn an_image_is_kept_with_thumbnail_and_record_in_its_shard() {
+    let studio = with_image(&[]).await;
+    let image = studio.registry.fetch_gallery_image(1234).await.unwrap();
+    assert_eq!((image.kind.as_str(), image.extension.as_str()), ("image", ".png"), "told by its bytes");
+    assert_eq!((image.model_id, image.reactions, image.width), (7, 32, Some(640)));
+    assert_eq!(image.file_path, "media/123/400/1234.png");
+    let media = studio.registry.gallery_media(1234).await.unwrap();
+    assert_eq!(
+        (media.media_type, std::fs::metadata(&media.path).unwrap().len()),
+        ("image/png", image.file_size)
+    );
+    let thumb = studio.registry.gallery_thumbnail(1234).await.unwrap();
+    let small = image::open(&thumb.path).unwrap();
+    assert_eq!((thumb.media_type, small.width(), small.height()), ("image/jpeg", 300, 225));
+    let names: Vec<String> = std::fs::read_dir(media.path.parent().unwrap())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(names.len(), 3, "file, thumbnail and record, no part: {names:?}");
+}
+
+#[tokio::test]
+async fn an_image_that_is_here_is_not_fetched_again() {
+    let studio = with_image(&[]).await;
+    let first = studio.registry.fetch_gallery_image(1234).await.unwrap();
+    studio.standin.reset_counters();
+    assert_eq!(studio.registry.fetch_gallery_image(1234).await.unwrap(), first);
+    assert!(studio.standin.requests().is_empty());
+}
+
+#[tokio::test]
+async fn a_page_in_the_place_of_a_picture_is_refused_and_leaves_nothing() {
+    let studio = with_image(&[]).await;
+    studio.standin.fault("images/1234", Fault::HtmlPage200, Times::Always);
+    let error = studio.registry.fetch_gallery_image(1234).await.unwrap_err();
+    assert_eq!(error.code(), "not_media", "{error}");
+    assert!(matches!(studio.registry.gallery_image(1234).await, Err(Error::NotFound { .. })));
+    let folder = studio.registry.config().data_dir.join("gallery/media/123/400");
+    assert_eq!(std::fs::read_dir(folder).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn the_index_is_made_anew_from_the_records() {
+    let studio = with_image(&[]).await;
+    studio.registry.fetch_gallery_image(1234).await.unwrap();
+    assert!(studio.registry.toggle_star(1234).await.unwrap());
+    let before = studio.registry.gallery_image(1234).await.unwrap();
+    studio.registry.inner.store.delete_image(1234).await.unwrap();
+    let studio = studio.reopen().await;
+    assert_eq!(studio.registry.gallery_image(1234).await.unwrap(), before);
+}
+
+#[tokio::test]
+async fn stars_previews_and_deletes_concern_one_models_images() {
+    let studio = with_image(&[]).await;
+    studio.standin.add_image(CivitImage::new(5678, 32, 32).of_version(70));
+    for id in [1234, 5678] {
+        studio.registry.fetch_gallery_image(id).await.unwrap();
+    }
+    assert!(studio.registry.toggle_star(1234).await.unwrap());
+    assert!(!studio.registry.toggle_star(9).await.unwrap(), "an unknown image is never starred");
+    assert_eq!(studio.registry.set_preview(5678).await.unwrap(), 7);
+    let ids = async |filter| {
+        let gallery = studio.registry.gallery_of_model(7, filter).await.unwrap();
+        (gallery.images.into_iter().map(|image| image.id).collect::<Vec<_>>(), gallery.preview)
+    };
+    assert_eq!(ids(GalleryFilter::default()).await, (vec![1234, 5678], Some(5678)));
+    let starred = GalleryFilter { only_starred: true, ..GalleryFilter::default() };
+    assert_eq!(ids(starred).await.0, [1234]);
+    let other = GalleryFilter { version_id: Some(71), ..GalleryFilter::default() };
+    assert_eq!(ids(other).await.0, [] as [u64; 0]);
+    assert_eq!(studio.registry.delete_gallery(7, None).await.unwrap(), 1, "starred ones stay");
+    assert_eq!(ids(GalleryFilter::default()).await, (vec![1234], None));
+}
+
+#[tokio::test]
+async fn an_input_is_copied_under_the_name_of_the_contract() {
+    let comfyui = tempfile::tempdir().unwrap();
+    let studio = with_image(&[("COMFYUI_DIR", comfyui.path().to_str().unwrap())]).await;
+    let image = studio.registry.fetch_gallery_image(1234).await.unwrap();
+    assert_eq!(studio.registry.copy_to_input(1234).await.unwrap(), "gallery_1234.png");
+    let copied = std::fs::metadata(comfyui.path().join("input/gallery_1234.png")).unwrap();
+    assert_eq!(copied.len(), image.file_size);
+    let missing = studio.registry.copy_to_input(9).await.unwrap_err();
+    assert!(matches!(missing, Error::NotFound { .. }), "{missing:?}");
+}
+
+#[tokio::test]
+async fn without_comfyui_an_input_says_what_to_configure() {
+    let studio = with_image(&[]).await;
+    studio.registry.fetch_gallery_image(1234).await.unwrap();
+    let error = studio.registry.copy_to_input(1234).await.unwrap_err();
+    assert_eq!(error.code(), "not_configured");
+}
+
+#[tokio::test]
+async fn a_record_that_names_a_path_outside_is_never_followed() {
+    let studio = with_image(&[]).await;
+    let mut image = studio.registry.fetch_gallery_image(1234).await.unwrap();
+    image.file_path = "../../lorakeep.db".into();
+    studio.registry.index_image(&image).await.unwrap();
+    assert!(matches!(studio.registry.gallery_media(1234).await, Err(Error::NotFound { .. })));
+}

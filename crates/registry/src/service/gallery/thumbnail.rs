@@ -1,0 +1,71 @@
+//! Thumbnails: pictures by our own decoders within limits, the first frame of a video by `ffmpeg` when it is installed.
+
+use std::io::{BufReader, Cursor};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use image::codecs::jpeg::JpegEncoder;
+use image::{ImageReader, Limits};
+
+use crate::domain::MediaFormat;
+use crate::service::program::{Ended, run_bounded};
+
+/// Pixels.
+const WIDTH: u32 = 300;
+/// Taller ones would be slivers.
+const MAX_HEIGHT: u32 = 1200;
+const QUALITY: u8 = 70;
+/// Pixels in either direction that are decoded.
+const MAX_SIDE: u32 = 16_384;
+/// Memory that decoding may take, bytes.
+const MAX_MEMORY: u64 = 256 << 20;
+/// How long `ffmpeg` may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The thumbnail as JPEG; `None` when the file cannot be shown small.
+pub(super) fn thumbnail(path: &Path, format: MediaFormat) -> Option<Vec<u8>> {
+    let made = match format {
+        MediaFormat::Png | MediaFormat::Jpeg | MediaFormat::Webp => small_picture(path),
+        MediaFormat::Gif | MediaFormat::Avif | MediaFormat::Mp4 | MediaFormat::Webm => first_frame(path),
+    };
+    made.inspect_err(|reason| tracing::info!(path = %path.display(), reason, "no thumbnail was made")).ok()
+}
+
+fn small_picture(path: &Path) -> Result<Vec<u8>, String> {
+    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+    let mut reader =
+        ImageReader::new(BufReader::new(file)).with_guessed_format().map_err(|error| error.to_string())?;
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(MAX_SIDE);
+    limits.max_image_height = Some(MAX_SIDE);
+    limits.max_alloc = Some(MAX_MEMORY);
+    reader.limits(limits);
+    let picture = reader.decode().map_err(|error| error.to_string())?;
+    let small = picture.thumbnail(WIDTH, MAX_HEIGHT).into_rgb8();
+    let mut bytes = Cursor::new(Vec::new());
+    JpegEncoder::new_with_quality(&mut bytes, QUALITY)
+        .encode_image(&small)
+        .map_err(|error| error.to_string())?;
+    Ok(bytes.into_inner())
+}
+
+/// `ffmpeg` reads this one file and nothing else, and writes to its output.
+fn first_frame(path: &Path) -> Result<Vec<u8>, String> {
+    let scale = format!("scale={WIDTH}:-2");
+    let mut command = Command::new("ffmpeg");
+    command
+        .args(["-nostdin", "-v", "error", "-protocol_whitelist", "file,pipe", "-i"])
+        .arg(path)
+        .args(["-frames:v", "1", "-vf", &scale, "-f", "image2pipe", "-c:v", "mjpeg", "-"])
+        .stdin(Stdio::null());
+    match run_bounded(command, PATIENCE) {
+        Ok(Ended { is_success: true, stdout, .. })
+            if MediaFormat::sniff(&stdout) == Some(MediaFormat::Jpeg) =>
+        {
+            Ok(stdout)
+        }
+        Ok(Ended { stderr, .. }) => Err(stderr),
+        Err(error) => Err(format!("`ffmpeg`: {error}")),
+    }
+}

@@ -1,0 +1,182 @@
+//! The gallery: fetch one image, show, star, choose, delete, give to ComfyUI.
+
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::{get, post};
+use axum::{Json as JsonBody, Router};
+use http::{HeaderMap, StatusCode};
+use lorakeep_registry::error::Thing;
+use lorakeep_registry::{Error, GalleryFilter, GalleryImage};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::civitai::upstream_refusal;
+use super::extract::{self, FileName, PathId, Query};
+use super::media;
+use crate::app::{App, AppState};
+use crate::envelope::Refusal;
+
+pub(super) fn routes() -> Router<App> {
+    Router::new()
+        .route("/api/admin/loras/gallery/download-single/{image_id}", post(download_single))
+        .route("/api/admin/loras/gallery/to-input/{image_id}", post(to_input))
+        .route("/api/admin/loras/gallery/media/{name}", get(send_media))
+        .route("/api/admin/loras/gallery/thumb/{name}", get(send_thumbnail))
+        .route("/api/admin/loras/gallery/{image_id}", axum::routing::delete(delete_one))
+        .route("/api/admin/loras/gallery/{image_id}/meta", get(meta))
+        .route("/api/admin/loras/gallery/{image_id}/star", post(star))
+        .route("/api/admin/loras/gallery/{image_id}/set-preview", post(set_preview))
+        .route("/api/admin/loras/{model_id}/gallery", get(list).delete(delete_all))
+}
+
+/// The contract's columns, and `status`.
+async fn download_single(State(app): AppState, PathId(image_id): PathId) -> Result<JsonBody<Value>, Refusal> {
+    let image = app.registry().fetch_gallery_image(image_id).await.map_err(upstream_refusal)?;
+    let mut view = json!({ "status": "downloaded" });
+    if let (Value::Object(view), Value::Object(row)) = (&mut view, row(&image)) {
+        view.extend(row);
+    }
+    Ok(JsonBody(view))
+}
+
+/// One image with the columns that existing clients know.
+fn row(image: &GalleryImage) -> Value {
+    json!({
+        "civitai_id": image.id.to_string(),
+        "file_uuid": image.file_uuid,
+        "type": image.kind,
+        "ext": image.extension,
+        "file_path": image.file_path,
+        "thumb_path": image.thumb_path,
+        "meta_path": image.meta_path(),
+        "model_id": image.model_id,
+        "post_id": image.post_id,
+        "post_title": null,
+        "username": image.username,
+        "base_model": image.base_model,
+        "width": image.width,
+        "height": image.height,
+        "duration": null,
+        "audio": 0,
+        "file_size": image.file_size,
+        "created_at": image.created_at,
+        "downloaded_at": super::views::time(image.downloaded_at),
+        "reactions": image.reactions,
+        "comments": image.comments,
+        "collected": 0,
+        "has_meta": u8::from(!image.meta.is_null()),
+        "has_gen_data": u8::from(image.generation_data.is_some()),
+        "source": image.source,
+        "search_mode": "fixed",
+        "starred": u8::from(image.is_starred),
+        "prompt": image.prompt(),
+        "thumb_size": image.thumb_size,
+    })
+}
+
+async fn to_input(State(app): AppState, PathId(image_id): PathId) -> Result<JsonBody<Value>, Refusal> {
+    let copied = app.registry().copy_to_input(image_id).await;
+    let filename = copied.map_err(|error| match error {
+        Error::NotFound { thing: Thing::Image, .. } => not_found("Image not found in gallery"),
+        Error::NotFound { thing: Thing::File, .. } => not_found("File not found on disk"),
+        other => other.into(),
+    })?;
+    Ok(JsonBody(json!({ "filename": filename })))
+}
+
+fn not_found(detail: &str) -> Refusal {
+    Refusal::new(StatusCode::NOT_FOUND, "not_found", detail)
+}
+
+async fn send_media(
+    State(app): AppState,
+    FileName(name): FileName,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    media::send(app.registry().gallery_media(id_of(&name)?).await?, &headers).await
+}
+
+async fn send_thumbnail(
+    State(app): AppState,
+    FileName(name): FileName,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    media::send(app.registry().gallery_thumbnail(id_of(&name)?).await?, &headers).await
+}
+
+/// The id of `123` and of `123.jpeg`.
+fn id_of(name: &str) -> Result<u64, Refusal> {
+    let digits = name.split_once('.').map_or(name, |(digits, _)| digits);
+    digits.parse().map_err(|_| Refusal::new(StatusCode::BAD_REQUEST, "invalid_id", "Invalid id"))
+}
+
+async fn meta(State(app): AppState, PathId(image_id): PathId) -> Result<JsonBody<Value>, Refusal> {
+    let image = app.registry().gallery_image(image_id).await.map_err(|error| match error {
+        Error::NotFound { .. } => not_found("Metadata not found"),
+        other => other.into(),
+    })?;
+    let mut view = row(&image);
+    view["meta"] = image.meta;
+    view["generation_data"] = image.generation_data.unwrap_or_default();
+    Ok(JsonBody(view))
+}
+
+async fn star(State(app): AppState, PathId(image_id): PathId) -> Result<JsonBody<Value>, Refusal> {
+    Ok(JsonBody(json!({ "starred": app.registry().toggle_star(image_id).await? })))
+}
+
+async fn set_preview(State(app): AppState, PathId(image_id): PathId) -> Result<JsonBody<Value>, Refusal> {
+    let model_id = app.registry().set_preview(image_id).await?;
+    Ok(JsonBody(json!({ "status": "ok", "model_id": model_id, "civitai_id": image_id.to_string() })))
+}
+
+async fn delete_one(State(app): AppState, PathId(image_id): PathId) -> Result<JsonBody<Value>, Refusal> {
+    app.registry().delete_gallery_image(image_id).await?;
+    Ok(JsonBody(json!({ "status": "deleted", "civitai_id": image_id.to_string() })))
+}
+
+/// Which images of a model.
+#[derive(Debug, Deserialize)]
+struct GalleryQuery {
+    version_id: Option<u64>,
+    #[serde(default, deserialize_with = "extract::flag")]
+    starred: bool,
+}
+
+/// In the form of the contract: the model's own images, those of others, their bytes, the previews.
+async fn list(
+    State(app): AppState,
+    PathId(model_id): PathId,
+    Query(query): Query<GalleryQuery>,
+) -> Result<JsonBody<Value>, Refusal> {
+    let filter = GalleryFilter { version_id: query.version_id, only_starred: query.starred };
+    let gallery = app.registry().gallery_of_model(model_id, filter).await?;
+    let (card, community): (Vec<_>, Vec<_>) =
+        gallery.images.iter().partition(|image| image.source == "original");
+    let bytes = |images: &[&GalleryImage]| images.iter().map(|image| image.file_size).sum::<u64>();
+    let rows = |images: &[&GalleryImage]| images.iter().map(|image| row(image)).collect::<Vec<Value>>();
+    let first = card.first().or_else(|| community.first()).map(|image| image.id.to_string());
+    Ok(JsonBody(json!({
+        "status": "idle",
+        "downloaded": 0,
+        "skipped": 0,
+        "total": 0,
+        "pages_fetched": 0,
+        "counted": gallery.images.len(),
+        "gallery_card": rows(&card),
+        "gallery_card_bytes": bytes(&card),
+        "gallery_community": rows(&community),
+        "gallery_community_bytes": bytes(&community),
+        "default_preview": first,
+        "custom_preview": gallery.preview.map(|id| id.to_string()),
+    })))
+}
+
+async fn delete_all(
+    State(app): AppState,
+    PathId(model_id): PathId,
+    Query(query): Query<GalleryQuery>,
+) -> Result<JsonBody<Value>, Refusal> {
+    let count = app.registry().delete_gallery(model_id, query.version_id).await?;
+    Ok(JsonBody(json!({ "deleted": count })))
+}
