@@ -18,6 +18,7 @@ pub(crate) const KEY: &str = "al_test_0123456789abcdef";
 pub(crate) struct Bench {
     folder: tempfile::TempDir,
     pub(crate) standin: Standin,
+    environment: Vec<(&'static str, String)>,
 }
 
 /// What a run of the program did.
@@ -79,7 +80,12 @@ impl Reached {
 impl Bench {
     pub(crate) fn new() -> Self {
         let standin = Standin::blocking_start(Options::default()).expect("the stand-in starts");
-        Self { folder: tempfile::tempdir().expect("a folder"), standin }
+        Self { folder: tempfile::tempdir().expect("a folder"), standin, environment: Vec::new() }
+    }
+
+    /// Sets a variable for every run from here on.
+    pub(crate) fn set(&mut self, name: &'static str, value: impl Into<String>) {
+        self.environment.push((name, value.into()));
     }
 
     /// A path in the folder of this bench.
@@ -105,6 +111,7 @@ impl Bench {
             .env("LORAKEEP_CIVITAI_URL", self.standin.civitai_url())
             .env("HF_ENDPOINT", self.standin.huggingface_url())
             .env("LORAKEEP_ALLOW_HOSTS", "localhost")
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .current_dir(self.folder.path())
             .stdin(Stdio::null());
         command
@@ -231,12 +238,20 @@ pub(crate) fn signal(process: u32, name: &str) {
 
 /// Polls until `done`; fails when it takes too long.
 #[track_caller]
-pub(crate) fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
+pub(crate) fn wait_until(what: &str, done: impl FnMut() -> bool) {
+    assert!(eventually(done), "{what}: not within {PATIENCE:?}");
+}
+
+/// Polls until `done`; `false` when it takes too long.
+pub(crate) fn eventually(mut done: impl FnMut() -> bool) -> bool {
     let deadline = Instant::now() + PATIENCE;
     while !done() {
-        assert!(Instant::now() < deadline, "{what}: not within {PATIENCE:?}");
+        if Instant::now() >= deadline {
+            return false;
+        }
         std::thread::sleep(Duration::from_millis(10));
     }
+    true
 }
 
 /// Whether the file on disk has exactly the bytes that were served.

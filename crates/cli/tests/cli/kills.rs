@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use lorakeep_standin::FileSpec;
 use serde_json::Value;
 
-use crate::harness::{Bench, Server, is_whole, wait_until};
+use crate::harness::{Bench, Server, eventually, is_whole, wait_until};
 
 const FILES_A_BATCH: usize = 5;
 /// Slow enough that a kill meets downloads at work, fast enough for many kills a minute.
@@ -38,6 +38,8 @@ fn random_kills_leave_whole_files_and_lose_nothing_from_the_queue() {
         files: Vec::new(),
         in_flight: 0,
     };
+    // Without a token, hundreds of restarts ask more often than Hugging Face allows, and wait as it says.
+    run.bench.set("HF_TOKEN", lorakeep_standin::Options::default().huggingface_token);
     run.bench.standin.cap_per_connection(Some(BYTES_PER_SECOND_AND_CONNECTION));
     for round in 0..kills {
         run.keep_the_queue_filled();
@@ -85,9 +87,12 @@ impl Kills {
             self.expect_nothing_lost();
         }
         let more = self.random.u64(..12_000_000);
-        wait_until("bytes flow or all is here", || {
+        let met = eventually(|| {
             self.served() >= before + more || self.files.iter().all(|file| self.path(file).exists())
         });
+        if !met {
+            self.give_up(server);
+        }
         let moving = self.files.iter().any(|file| self.bench.standin.parallel_now(file.name()) > 0);
         self.in_flight += u32::from(moving);
         server.kill();
@@ -101,6 +106,21 @@ impl Kills {
         std::thread::sleep(Duration::from_millis(self.random.u64(..120)));
         child.kill().expect("it ran");
         child.wait().expect("it ends");
+    }
+
+    /// Nothing moves: says what the queue and the server say.
+    fn give_up(&self, mut server: Server) -> ! {
+        let queue = self.bench.run(&["queue", "list", "--all", "--json"]);
+        server.signal("TERM");
+        let (_, log) = server.end();
+        let requests = self.bench.standin.requests();
+        let last: Vec<_> = requests
+            .iter()
+            .rev()
+            .take(12)
+            .map(|seen| (&seen.file, &seen.range, seen.status, seen.bytes_sent))
+            .collect();
+        panic!("no bytes flow any more\n{queue}\n{log}\nlast requests, newest first: {last:#?}");
     }
 
     fn expect_whole_or_absent(&self, round: u32) {
