@@ -72,7 +72,8 @@ struct Target {
 }
 
 impl Registry {
-    /// Starts hashing the files of these entries, or of all present entries when `files` is empty, in the background.
+    /// Starts hashing the files of these entries, or of all present entries when `files` is empty, in the background. A
+    /// file is named as `name`, or as `folder/name` where two have the same name.
     /// `Conflict` (`verification_running`) while one runs.
     #[expect(clippy::unused_async, reason = "like everything that changes something")]
     pub async fn start_verification(&self, files: &[String]) -> Result<VerificationReport> {
@@ -136,7 +137,8 @@ impl Registry {
         let library = self.library();
         let mut entries = Vec::new();
         for file in files {
-            entries.push(library.find(file, None).ok_or_else(|| Error::not_found(Thing::Entry, file))?);
+            let (dest, name) = file.rsplit_once('/').map_or((None, file.as_str()), |(dest, name)| (Some(dest), name));
+            entries.push(library.find(name, dest).ok_or_else(|| Error::not_found(Thing::Entry, file))?);
         }
         if files.is_empty() {
             let all = CatalogName::ALL.into_iter().flat_map(|catalog| library.catalog(catalog).entries());
