@@ -11,8 +11,10 @@ use crate::units::{bytes, counted, duration, speed, whole_seconds};
 
 /// Bars at once; the rest is counted in the last line.
 const MAX_BARS: usize = 10;
-/// Columns of a name.
-const NAME_COLUMNS: usize = 36;
+/// Columns of a name at least and at most, of a bar at least, and of the numbers behind it.
+const NAME_COLUMNS: (usize, usize) = (12, 44);
+const BAR_COLUMNS: usize = 12;
+const NUMBER_COLUMNS: usize = 40;
 /// Elsewhere than on a terminal: a line every so many percent, but not more often than this.
 const LINE_STEP_PERCENT: u64 = 10;
 const LINE_INTERVAL: Duration = Duration::from_secs(2);
@@ -112,7 +114,7 @@ impl<'a> Progress<'a> {
 impl Bars {
     fn new() -> Self {
         let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10));
-        let sum = all.add(ProgressBar::hidden().with_style(style("{msg}")));
+        let sum = all.add(ProgressBar::hidden().with_style(style("{wide_msg}")));
         Self { all, by_job: HashMap::new(), sum }
     }
 
@@ -129,15 +131,16 @@ impl Bars {
             }
             stays
         });
+        let columns = terminal_columns();
         for job in shown {
             let bar = self.by_job.entry(job.id.clone()).or_insert_with(|| {
                 let bar = ProgressBar::hidden().with_style(style("{prefix} {wide_bar:.cyan/dim} {msg}"));
-                bar.set_prefix(name(&job.file));
                 self.all.insert_before(&self.sum, bar)
             });
+            bar.set_prefix(name(&job.file, name_columns(columns)));
             bar.set_length(job.bytes_total.max(1));
             bar.set_position(job.bytes_downloaded);
-            bar.set_message(numbers(job));
+            bar.set_message(numbers(job, columns));
         }
         self.sum.set_message(sum_line(jobs));
         self.sum.tick();
@@ -187,27 +190,45 @@ fn percent(job: &Download) -> u64 {
     (job.bytes_downloaded * 100).checked_div(job.bytes_total).unwrap_or(0)
 }
 
-/// The file name in a fixed number of columns, cut in the middle so that version and extension stay.
-fn name(file: &str) -> String {
+/// How wide standard error is; 80 where it does not say.
+fn terminal_columns() -> usize {
+    let size = rustix::termios::tcgetwinsize(std::io::stderr()).ok();
+    size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0).unwrap_or(80)
+}
+
+/// What is left for the name beside a bar and the numbers.
+fn name_columns(columns: usize) -> usize {
+    let rest = columns.saturating_sub(NUMBER_COLUMNS + BAR_COLUMNS + 2);
+    rest.clamp(NAME_COLUMNS.0, NAME_COLUMNS.1)
+}
+
+/// The file name in so many columns, cut in the middle so that version and extension stay.
+fn name(file: &str, columns: usize) -> String {
     let file = printable(file);
     let count = file.chars().count();
-    if count <= NAME_COLUMNS {
-        return format!("{file:<NAME_COLUMNS$}");
+    if count <= columns {
+        return format!("{file:<columns$}");
     }
-    let tail = NAME_COLUMNS / 2;
-    let head: String = file.chars().take(NAME_COLUMNS - tail - 1).collect();
+    let tail = columns / 2;
+    let head: String = file.chars().take(columns - tail - 1).collect();
     let tail: String = file.chars().skip(count - tail).collect();
     format!("{head}…{tail}")
 }
 
-fn numbers(job: &Download) -> String {
+/// Bytes, speed and time left; the share alone where there is no room.
+fn numbers(job: &Download, columns: usize) -> String {
     let size = if job.bytes_total == 0 { "?".to_owned() } else { bytes(job.bytes_total) };
-    let end = if job.state == "downloading" {
-        format!("{:>9} {:>12}", speed(job.speed), time_left(job))
+    let is_moving = job.state == "downloading";
+    if columns < NAME_COLUMNS.0 + BAR_COLUMNS + NUMBER_COLUMNS + 2 {
+        let what = if is_moving { speed(job.speed) } else { job.state.clone() };
+        return format!("{:>3} % {what:>11}", percent(job));
+    }
+    let end = if is_moving {
+        format!("{:>8} {:>11}", speed(job.speed), short_time_left(job))
     } else {
-        format!("{:>22}", job.state)
+        format!("{:>20}", job.state)
     };
-    format!("{:>8} of {size:<8} {end}", bytes(job.bytes_downloaded))
+    format!("{:>7}/{size:<7} {end}", bytes(job.bytes_downloaded))
 }
 
 fn of_size(job: &Download) -> String {
@@ -215,12 +236,17 @@ fn of_size(job: &Download) -> String {
 }
 
 fn time_left(job: &Download) -> String {
-    match job.eta_seconds {
-        Some(seconds) if seconds.is_finite() && (0.0..1e7).contains(&seconds) => {
-            format!("{} left", whole_seconds(seconds.ceil() as u64))
-        }
-        _ => "time unknown".to_owned(),
-    }
+    seconds_left(job)
+        .map_or_else(|| "time unknown".to_owned(), |seconds| format!("{} left", whole_seconds(seconds)))
+}
+
+/// `12 min 05 s`; nothing while it is unknown.
+fn short_time_left(job: &Download) -> String {
+    seconds_left(job).map(whole_seconds).unwrap_or_default()
+}
+
+fn seconds_left(job: &Download) -> Option<u64> {
+    job.eta_seconds.filter(|seconds| (0.0..1e7).contains(seconds)).map(|seconds| seconds.ceil() as u64)
 }
 
 fn done_line(job: &Download, took: Duration) -> String {
@@ -250,9 +276,29 @@ mod tests {
 
     #[test]
     fn a_long_name_keeps_its_head_and_its_tail() {
-        let long = name("a_very_long_name_of_a_style_lora_for_wan_video_2.2_high_noise_v3.safetensors");
-        assert_eq!(long.chars().count(), NAME_COLUMNS);
+        let long = name("a_very_long_name_of_a_style_lora_for_wan_video_2.2_high_noise_v3.safetensors", 36);
+        assert_eq!(long.chars().count(), 36);
         assert!(long.starts_with("a_very_long") && long.ends_with("_v3.safetensors"), "{long}");
-        assert_eq!(name("a.pt").len(), NAME_COLUMNS);
+        assert_eq!(name("a.pt", 36).len(), 36);
+    }
+
+    #[test]
+    fn a_row_fits_into_any_terminal() {
+        let job = Download {
+            bytes_downloaded: 999_499_999,
+            bytes_total: 999_499_999_999,
+            speed: 999_499_999.0,
+            eta_seconds: Some(99.0 * 3600.0),
+            ..job("a.safetensors", "downloading")
+        };
+        for columns in [40, 60, 79, 80, 100, 200] {
+            let used = name(&job.file, name_columns(columns)).chars().count()
+                + numbers(&job, columns).chars().count();
+            assert!(used + 2 + 6 <= columns, "{used} of {columns}");
+        }
+    }
+
+    fn job(file: &str, state: &str) -> Download {
+        serde_json::from_value(serde_json::json!({ "id": "1", "file": file, "state": state })).expect("a job")
     }
 }

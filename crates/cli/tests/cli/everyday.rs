@@ -196,3 +196,66 @@ fn the_queue_is_kept_and_can_be_reordered() {
     let queue = bench.run(&["queue", "--json"]).expect_code(0).json();
     assert_eq!(queue["total"], 2, "{queue}");
 }
+
+#[test]
+fn two_files_of_one_name_are_told_apart_by_their_folders() {
+    let bench = Bench::new();
+    let file = FileSpec::new("twin.safetensors", 100_000);
+    bench.serve_files("standin/styles", std::slice::from_ref(&file));
+    let entry = |dest: &str| {
+        format!(
+            r#"{{"file": "twin.safetensors", "dest": "{dest}", "hf_repo": "standin/styles", "hf_file": "twin.safetensors"}}"#
+        )
+    };
+    let document = format!("[{}, {}]", entry("loras/first"), entry("loras/second"));
+    bench.run_with_input(&["import", "-"], document.as_bytes()).expect_code(0);
+    bench.run(&["download", "loras/second/twin.safetensors"]).expect_code(0);
+    assert!(is_whole(&bench.model("loras/second/twin.safetensors"), &file));
+    assert!(!bench.model("loras/first/twin.safetensors").exists());
+    let verified = bench.run(&["verify", "loras/second/twin.safetensors", "--json"]).expect_code(0).json();
+    assert_eq!(verified["files"][0]["path"], "loras/second/twin.safetensors", "{verified}");
+    bench.run(&["rm", "loras/second/twin.safetensors"]).expect_code(0);
+    assert!(!bench.model("loras/second/twin.safetensors").exists());
+}
+
+#[test]
+fn add_with_download_answers_both_in_one_json() {
+    let bench = Bench::new();
+    let style = bench.serve_style();
+    let add =
+        ["add", "hf:standin/styles/watercolor.safetensors", "--catalog", "loras", "--download", "--json"];
+    let answer = bench.run(&add).expect_code(0).json();
+    assert_eq!(answer["added"][0]["status"], "added", "{answer}");
+    assert_eq!(answer["downloads"][0]["state"], "done", "{answer}");
+    let list = bench.run(&["list", "--catalog", "loras", "--json"]).expect_code(0).json();
+    assert_eq!(list["items"][0]["sha256_on_disk"], style.sha256(), "{list}");
+}
+
+#[test]
+fn a_terminal_gets_a_bar_for_each_file_and_a_line_for_all() {
+    let bench = Bench::new();
+    let files = ["first", "second"].map(|name| FileSpec::new(format!("{name}.safetensors"), 6_000_000));
+    bench.add_files("standin/styles", &files);
+    bench.standin.cap_per_connection(Some(1_000_000));
+    let mut command = bench.command();
+    let program = command.get_program().to_str().expect("text").to_owned();
+    let mut terminal = std::process::Command::new("script");
+    terminal.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    terminal.env("TERM", "xterm").env("NO_COLOR", "1").current_dir(bench.path(""));
+    terminal.args(["-qec", &format!("{program} download --all-missing"), "/dev/null"]);
+    command = terminal;
+    let ran = bench.finish(command).expect_code(0);
+    for part in [
+        "first.safetensors  ",
+        "second.safetensors  ",
+        "━",
+        " of 2 files, ",
+        "/6.00 MB ",
+        "/s",
+        "left",
+        "2 files here (12.0 MB)",
+    ] {
+        assert!(ran.stdout.contains(part), "{part}: {ran}");
+    }
+    assert!(!ran.stdout.contains("\u{1b}[3") && !ran.stdout.contains("\u{1b}[2m"), "no colours: {ran}");
+}

@@ -155,3 +155,19 @@ fn ctrl_c_without_a_server_pauses_and_the_same_command_goes_on() {
     assert!(is_whole(&bench.model("checkpoints/slow.safetensors"), &file));
     assert!(bench.standin.bytes_served("slow.safetensors") < 2 * SIZE - SIZE / 4, "it did not begin anew");
 }
+
+#[test]
+fn a_download_without_a_server_answers_other_commands() {
+    let bench = Bench::new();
+    slow_file(&bench);
+    let mut command = bench.command();
+    command.args(["download", "slow.safetensors"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().expect("it starts");
+    wait_until("bytes arrive", || bench.standin.bytes_served("slow.safetensors") > 0);
+    let list = bench.run(&["list", "--json"]).expect_code(0).json();
+    assert_eq!(list["items"][0]["status"], "downloading", "{list}");
+    assert!(bench.run(&["serve"]).expect_code(1).stderr.contains("in use"));
+    bench.standin.cap_per_connection(None);
+    bench.ran(child.wait_with_output().expect("it ends")).expect_code(0);
+    assert!(!bench.path("data/lorakeep.sock").exists());
+}
