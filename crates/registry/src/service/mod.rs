@@ -55,7 +55,7 @@ pub use civitai::{
 };
 pub use doctor::{Check, CheckOutcome, Health};
 pub use downloads::{BatchReport, DownloadFilter, Enqueue, Enqueued, JobState, Placement, Skipped};
-pub use gallery::{GalleryFilter, GalleryImage, MediaFile, ModelGallery};
+pub use gallery::{GalleryFilter, GalleryImage, GalleryProgress, GalleryRequest, MediaFile, ModelGallery};
 pub use metadata::{FetchScope, FetchState, FetchWord};
 pub use presence::{AdoptReport, ScanReport, UnlistedFile};
 pub use settings::{Settings, SettingsChange};

@@ -5,6 +5,7 @@ use tokio::sync::Semaphore;
 use super::Registry;
 use super::activity::Activity;
 use super::civitai::Lookups;
+use super::gallery::GalleryRuns;
 use super::metadata::Fetches;
 use crate::error::Result;
 
@@ -17,14 +18,16 @@ pub(crate) struct Studio {
     pub(crate) activity: Activity,
     /// The queue of the metadata fetch.
     pub(crate) fetches: Fetches,
+    /// Runs that fetch many images.
+    pub(crate) gallery_runs: GalleryRuns,
     /// Thumbnails that are made at once; each may hold a whole picture.
     pub(crate) thumbnails: Semaphore,
 }
 
 impl Default for Studio {
     fn default() -> Self {
-        let (lookups, activity, fetches) = Default::default();
-        Self { lookups, activity, fetches, thumbnails: Semaphore::new(1) }
+        let (lookups, activity, fetches, gallery_runs) = Default::default();
+        Self { lookups, activity, fetches, gallery_runs, thumbnails: Semaphore::new(1) }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::domain::{MediaFormat, SNIFFED_BYTES};
 /// The largest file that is taken, bytes.
 const MAX_BYTES: u64 = 512 << 20;
 /// How long one file may take.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_mins(5);
 /// Redirects that are followed; each address is judged anew.
 const MAX_REDIRECTS: usize = 5;
 
@@ -28,17 +28,12 @@ pub(crate) struct FetchedMedia {
 impl ApiClient {
     /// Writes what is at `url` to `target`, which must not be used when this fails.
     pub(crate) async fn fetch_media(&self, url: Url, target: &Path) -> Result<FetchedMedia, UpstreamError> {
-        match tokio::time::timeout(PATIENCE, self.fetch_media_from(url.clone(), target)).await {
-            Ok(fetched) => fetched,
-            Err(_) => {
-                let host = url.host_str().unwrap_or_default();
-                Err(UpstreamError::passing(
-                    "too_slow",
-                    None,
-                    format!("`{host}` sent the file too slowly; try again later"),
-                ))
-            }
+        if let Ok(fetched) = tokio::time::timeout(PATIENCE, self.fetch_media_from(url.clone(), target)).await
+        {
+            return fetched;
         }
+        let message = format!("`{}` sent the file too slowly; try again later", host(&url));
+        Err(UpstreamError::passing("too_slow", None, message))
     }
 
     async fn fetch_media_from(&self, mut url: Url, target: &Path) -> Result<FetchedMedia, UpstreamError> {

@@ -6,12 +6,12 @@ use axum::routing::{get, post};
 use axum::{Json as JsonBody, Router};
 use http::{HeaderMap, StatusCode};
 use lorakeep_registry::error::Thing;
-use lorakeep_registry::{Error, GalleryFilter, GalleryImage};
+use lorakeep_registry::{Error, GalleryFilter, GalleryImage, GalleryRequest};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::civitai::upstream_refusal;
-use super::extract::{self, FileName, PathId, Query};
+use super::extract::{self, FileName, Json, PathId, Query};
 use super::media;
 use crate::app::{App, AppState};
 use crate::envelope::Refusal;
@@ -26,7 +26,7 @@ pub(super) fn routes() -> Router<App> {
         .route("/api/admin/loras/gallery/{image_id}/meta", get(meta))
         .route("/api/admin/loras/gallery/{image_id}/star", post(star))
         .route("/api/admin/loras/gallery/{image_id}/set-preview", post(set_preview))
-        .route("/api/admin/loras/{model_id}/gallery", get(list).delete(delete_all))
+        .route("/api/admin/loras/{model_id}/gallery", get(list).post(run).delete(delete_all))
 }
 
 /// The contract's columns, and `status`.
@@ -151,17 +151,18 @@ async fn list(
 ) -> Result<JsonBody<Value>, Refusal> {
     let filter = GalleryFilter { version_id: query.version_id, only_starred: query.starred };
     let gallery = app.registry().gallery_of_model(model_id, filter).await?;
+    let progress = app.registry().gallery_progress(model_id);
     let (card, community): (Vec<_>, Vec<_>) =
         gallery.images.iter().partition(|image| image.source == "original");
     let bytes = |images: &[&GalleryImage]| images.iter().map(|image| image.file_size).sum::<u64>();
     let rows = |images: &[&GalleryImage]| images.iter().map(|image| row(image)).collect::<Vec<Value>>();
     let first = card.first().or_else(|| community.first()).map(|image| image.id.to_string());
     Ok(JsonBody(json!({
-        "status": "idle",
-        "downloaded": 0,
-        "skipped": 0,
-        "total": 0,
-        "pages_fetched": 0,
+        "status": progress.status,
+        "downloaded": progress.downloaded,
+        "skipped": progress.skipped,
+        "total": progress.total,
+        "pages_fetched": progress.pages_fetched,
         "counted": gallery.images.len(),
         "gallery_card": rows(&card),
         "gallery_card_bytes": bytes(&card),
@@ -170,6 +171,44 @@ async fn list(
         "default_preview": first,
         "custom_preview": gallery.preview.map(|id| id.to_string()),
     })))
+}
+
+/// What a run is asked to do. Fields that only the original needed are passed over.
+#[derive(Debug, Deserialize)]
+struct RunBody {
+    action: String,
+    version_id: Option<u64>,
+    sort: Option<String>,
+    period: Option<String>,
+}
+
+/// `start`, `start:N` (N images), `start:cards` (those of the author), `stop`.
+async fn run(
+    State(app): AppState,
+    PathId(model_id): PathId,
+    Json(body): Json<RunBody>,
+) -> Result<JsonBody<Value>, Refusal> {
+    let registry = app.registry();
+    if body.action == "stop" {
+        registry.stop_gallery(model_id);
+        return Ok(JsonBody(json!({ "status": "stopping" })));
+    }
+    let unknown =
+        || Refusal::new(StatusCode::BAD_REQUEST, "unknown_action", "action must be 'start' or 'stop'");
+    let limit = match body.action.strip_prefix("start").ok_or_else(unknown)? {
+        "" | ":cards" => None,
+        rest => Some(rest.strip_prefix(':').and_then(|number| number.parse().ok()).ok_or_else(unknown)?),
+    };
+    let request = GalleryRequest {
+        limit,
+        only_author: body.action == "start:cards",
+        version_id: body.version_id,
+        sort: body.sort,
+        period: body.period,
+        browsing_level: None,
+    };
+    registry.start_gallery(model_id, request)?;
+    Ok(JsonBody(json!({ "status": "downloading" })))
 }
 
 async fn delete_all(

@@ -134,3 +134,27 @@ async fn to_input_without_comfyui_is_503_with_what_to_configure() {
     let (status, body) = studio.post("/api/admin/loras/gallery/to-input/12345678").await;
     assert_eq!((status, &body["code"]), (503, &json!("not_configured")), "{body}");
 }
+
+#[tokio::test]
+async fn a_gallery_run_is_started_stopped_and_told_of() {
+    let (studio, _) = studio(&[]).await;
+    let act = async |action: &str| {
+        let call = studio.request(Method::POST, "/api/admin/loras/7/gallery");
+        studio
+            .send(call.header("content-type", "application/json").body(json!({"action": action}).to_string()))
+            .await
+    };
+    assert_eq!(act("start:5").await, (200, json!({"status": "downloading"})));
+    for _ in 0..500 {
+        let (_, body) = studio.get("/api/admin/loras/7/gallery").await;
+        if body["status"] == "done" {
+            assert_eq!((&body["downloaded"], &body["skipped"]), (&json!(0), &json!(1)));
+            assert_eq!(act("stop").await, (200, json!({"status": "stopping"})));
+            let refused = json!({"detail": "action must be 'start' or 'stop'", "code": "unknown_action"});
+            assert_eq!(act("dance").await, (400, refused));
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    panic!("the run never ended");
+}

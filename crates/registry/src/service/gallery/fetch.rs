@@ -22,28 +22,27 @@ impl Registry {
             known => return known,
         }
         let image = self.inner.jobs.upstreams.civitai.image(image_id).await?;
-        self.keep_image(image, "community").await
+        self.keep_image_of(image, "community", None).await
     }
 
-    /// Fetches the bytes of a known image and keeps it.
-    pub(super) async fn keep_image(&self, image: Image, source: &str) -> Result<GalleryImage> {
-        let (part, uuid) = (self.media_part(image.id), uuid_of(&image));
+    /// Fetches the bytes of a known image and keeps it for a model, which the versions name when nobody does.
+    pub(super) async fn keep_image_of(
+        &self,
+        image: Image,
+        source: &str,
+        model_id: Option<u64>,
+    ) -> Result<GalleryImage> {
+        let (part, uuid) = (PartFile(self.media_part(image.id)), uuid_of(&image));
         let folder = self.gallery_dir().join(shard(image.id));
         tokio::fs::create_dir_all(&folder).await.map_err(not_written)?;
-        let media = match self.bytes_of(&image, uuid.as_deref(), &part).await {
-            Ok(media) => media,
-            Err(error) => {
-                // What is left of a failed try is of no use.
-                drop(tokio::fs::remove_file(&part).await);
-                return Err(error);
-            }
-        };
+        let media = self.bytes_of(&image, uuid.as_deref(), &part.0).await?;
         let name = format!("{}{}", image.id, media.format.extension());
-        tokio::fs::rename(&part, folder.join(&name)).await.map_err(not_written)?;
+        tokio::fs::rename(&part.0, folder.join(&name)).await.map_err(not_written)?;
         let thumb_size = self
             .make_thumbnail(&folder.join(&name), media.format, &folder.join(thumb_name(image.id)))
             .await?;
-        let record = self.record_of(image, source, uuid, media, thumb_size).await;
+        let mut record = self.record_of(image, source, uuid, media, thumb_size).await;
+        record.model_id = model_id.unwrap_or(record.model_id);
         self.save_gallery_image(&record).await?;
         Ok(record)
     }
@@ -135,6 +134,16 @@ impl Registry {
             .flat_map(|id| library.entries_of_version(id))
             .filter_map(|entry| entry.document.id("civitai_model_id"));
         models.into_iter().next().unwrap_or_default()
+    }
+}
+
+/// A file that is not whole yet; gone when it is given up, also when nobody waits for it any more.
+struct PartFile(PathBuf);
+
+impl Drop for PartFile {
+    fn drop(&mut self) {
+        // After the rename there is nothing left to remove.
+        drop(std::fs::remove_file(&self.0));
     }
 }
 

@@ -1,5 +1,6 @@
 //! The gallery: pictures and videos of CivitAI, kept with a record beside each file, an index in the database.
 
+mod bulk;
 mod fetch;
 mod input;
 mod keep;
@@ -9,6 +10,8 @@ mod record;
 mod tests;
 mod thumbnail;
 
+pub(crate) use bulk::GalleryRuns;
+pub use bulk::{GalleryProgress, GalleryRequest};
 pub use keep::{GalleryFilter, ModelGallery};
 pub use media::MediaFile;
 pub use record::GalleryImage;

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::*;
 use crate::domain::CatalogName::Loras;
 use crate::error::Error;
-use crate::service::testing::Studio;
+use crate::service::testing::{KEY, Studio};
 
 async fn with_image(environment: &[(&str, &str)]) -> Studio {
     let studio = Studio::with(environment).await;
@@ -120,4 +120,51 @@ async fn a_record_that_names_a_path_outside_is_never_followed() {
     image.file_path = "../../lorakeep.db".into();
     studio.registry.index_image(&image).await.unwrap();
     assert!(matches!(studio.registry.gallery_media(1234).await, Err(Error::NotFound { .. })));
+}
+
+#[tokio::test]
+async fn a_run_brings_a_models_images_once_and_tells_how_far_it_is() {
+    let studio = with_image(&[]).await;
+    for id in 1..=5 {
+        studio.standin.add_image(CivitImage::new(100 + id, 16, 16).of_version(70));
+    }
+    let request = GalleryRequest { limit: Some(4), version_id: Some(70), ..GalleryRequest::default() };
+    let run = async |request: &GalleryRequest| {
+        studio.registry.start_gallery(7, request.clone()).unwrap();
+        let registry = &studio.registry;
+        crate::service::testing::eventually("the run ends", || registry.gallery_progress(7).status == "done")
+            .await;
+        let progress = registry.gallery_progress(7);
+        (progress.downloaded, progress.skipped, progress.total, progress.pages_fetched)
+    };
+    assert_eq!(run(&request).await, (4, 0, 4, 1));
+    assert_eq!(run(&GalleryRequest { limit: None, ..request.clone() }).await, (2, 4, 6, 1));
+    let images = studio.registry.gallery_of_model(7, GalleryFilter::default()).await.unwrap().images;
+    assert_eq!(images.len(), 6);
+    let refused = studio.registry.start_gallery(7, GalleryRequest { limit: Some(0), ..request }).unwrap_err();
+    assert_eq!(refused.code(), "out_of_range");
+}
+
+#[tokio::test]
+async fn a_run_that_is_stopped_ends_and_keeps_what_it_has() {
+    let studio = with_image(&[]).await;
+    studio.standin.fault("images/1234", Fault::StallAfter(10), Times::Always);
+    studio.registry.start_gallery(7, GalleryRequest::default()).unwrap();
+    crate::service::testing::eventually("it looks at the image", || {
+        studio.registry.gallery_progress(7).total == 1
+    })
+    .await;
+    studio.registry.stop_gallery(7);
+    crate::service::testing::eventually("it ends", || studio.registry.gallery_progress(7).status == "done")
+        .await;
+    let folder = studio.registry.config().data_dir.join("gallery/media/123/400");
+    assert_eq!(std::fs::read_dir(folder).unwrap().count(), 0, "no part is left");
+    assert!(matches!(studio.registry.gallery_image(1234).await, Err(Error::NotFound { .. })));
+}
+
+#[tokio::test]
+async fn with_a_key_the_sites_generation_data_are_kept() {
+    let studio = with_image(&[KEY]).await;
+    let image = studio.registry.fetch_gallery_image(1234).await.unwrap();
+    assert_eq!(image.generation_data.unwrap()["canRemix"], true);
 }

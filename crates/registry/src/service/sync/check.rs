@@ -12,7 +12,7 @@ use crate::service::Registry;
 use crate::service::program::run_bounded;
 
 /// How long one call of `git` may take.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// What the repository has.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,7 +5,6 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use super::*;
 use crate::domain::CatalogName::Models;
 use crate::service::testing::Studio;
 

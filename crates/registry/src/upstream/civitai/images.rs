@@ -39,6 +39,7 @@ pub(crate) struct Image {
 pub(crate) struct ImageFeed {
     pub(crate) model_id: Option<u64>,
     pub(crate) version_id: Option<u64>,
+    pub(crate) username: Option<String>,
     /// `Most Reactions`, `Newest`, …
     pub(crate) sort: Option<String>,
     /// `AllTime`, `Month`, …
@@ -84,6 +85,7 @@ impl Civitai {
         let given = [
             ("modelId", text(feed.model_id)),
             ("modelVersionId", text(feed.version_id)),
+            ("username", feed.username.clone()),
             ("sort", feed.sort.clone()),
             ("period", feed.period.clone()),
             ("browsingLevel", Some(level)),

@@ -21,7 +21,7 @@ pub(crate) use choice::choose_file;
 pub(crate) use generation::GenerationData;
 pub(crate) use images::{Image, ImageFeed, ImagePage};
 pub(crate) use refusals::{archived, explain, generation_only, taken_down};
-pub(crate) use wire::{EarlyAccess, Model, ModelHead, Version, VersionFile};
+pub(crate) use wire::{Model, Version, VersionFile};
 
 /// Hashes that one batch may hold, by the site's rule.
 const HASHES_A_BATCH: usize = 100;
