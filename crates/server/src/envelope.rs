@@ -1,16 +1,18 @@
-//! Errors of the studio and the vault: `{"detail": "text", "code": …}`, and for unreadable input a list of
-//! `{loc, msg, type}` as FastAPI gives it.
+//! Errors of the studio and the vault: `{"detail": "text"}` and nothing beside it, as their contracts have it, and for
+//! unreadable input a list of `{loc, msg, type}` as FastAPI gives it. The stable code stands in a header.
+
+use std::borrow::Cow;
 
 use axum::response::{IntoResponse, Response};
 use http::header::{CONNECTION, RETRY_AFTER};
-use http::{HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode};
 use lorakeep_registry::Error;
 use lorakeep_registry::error::Thing;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::problem::Problem;
-use crate::requests::{self, Fault};
+use crate::requests::Fault;
 
 /// Why a request was refused or failed.
 #[derive(Debug)]
@@ -43,14 +45,12 @@ mod words {
     pub(super) const METHOD_NOT_ALLOWED: &str = "Method Not Allowed";
 }
 
+/// The header with the stable code of an error, `snake_case`.
+pub(crate) const ERROR_CODE: HeaderName = HeaderName::from_static("x-error-code");
+
 #[derive(Serialize)]
 struct Envelope<'a> {
-    detail: &'a str,
-    code: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    suggestion: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    request_id: Option<String>,
+    detail: Cow<'a, str>,
 }
 
 #[derive(Serialize)]
@@ -112,6 +112,7 @@ impl IntoResponse for Refusal {
                 let text = faults.iter().map(|fault| fault.msg.as_str()).collect::<Vec<_>>().join("; ");
                 let body = axum::Json(UnreadableEnvelope { detail: &faults });
                 let mut response = (StatusCode::UNPROCESSABLE_ENTITY, body).into_response();
+                response.headers_mut().insert(ERROR_CODE, HeaderValue::from_static("unreadable"));
                 response.extensions_mut().insert(Fault { code: "unreadable", text });
                 response
             }
@@ -120,10 +121,12 @@ impl IntoResponse for Refusal {
 }
 
 fn render(problem: &Problem) -> Response {
-    let request_id = problem.status.is_server_error().then(requests::current_id).flatten();
-    let suggestion = problem.suggestion.as_deref();
-    let envelope = Envelope { detail: &problem.detail, code: problem.code, suggestion, request_id };
-    let mut response = (problem.status, axum::Json(envelope)).into_response();
+    let detail = match &problem.suggestion {
+        Some(suggestion) => Cow::Owned(format!("{}; try `{suggestion}`", problem.detail)),
+        None => Cow::Borrowed(problem.detail.as_str()),
+    };
+    let mut response = (problem.status, axum::Json(Envelope { detail })).into_response();
+    response.headers_mut().insert(ERROR_CODE, HeaderValue::from_static(problem.code));
     if let Some(seconds) = problem.retry_after_seconds {
         response.headers_mut().insert(RETRY_AFTER, seconds.into());
     }

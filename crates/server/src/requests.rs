@@ -32,21 +32,11 @@ pub(crate) struct Fault {
     pub(crate) text: String,
 }
 
-tokio::task_local! {
-    /// The id of the request that this task answers.
-    static CURRENT_ID: HeaderValue;
-}
-
-/// The id of the request that is being answered, for error bodies.
-pub(crate) fn current_id() -> Option<String> {
-    CURRENT_ID.try_with(|id| id.to_str().unwrap_or_default().to_owned()).ok()
-}
-
 /// Gives the request an id (its own when it is sane), and every log record and answer with it.
 pub(crate) async fn identify(request: Request, next: Next) -> Response {
     let id = sane_id(request.headers()).unwrap_or_else(new_id);
     let span = tracing::info_span!("request", request_id = id.to_str().unwrap_or_default());
-    let mut response = CURRENT_ID.scope(id.clone(), next.run(request).instrument(span)).await;
+    let mut response = next.run(request).instrument(span).await;
     response.headers_mut().insert(REQUEST_ID, id);
     secure(response.headers_mut());
     response

@@ -11,10 +11,6 @@ use crate::failure::Failure;
 #[derive(Debug, Deserialize)]
 struct Refusal {
     detail: Detail,
-    #[serde(default)]
-    code: Option<String>,
-    #[serde(default)]
-    suggestion: Option<String>,
 }
 
 /// One text, or what is wrong with each field of a body.
@@ -41,12 +37,9 @@ pub(super) fn read(answer: &Answer, connection: &Connection) -> Failure {
         return Failure::new(format!("the server answered {}", answer.status))
             .hint("is it a lorakeep server, and of the same version?");
     };
-    let code = refusal.code.unwrap_or_default();
+    let code = answer.headers.get("x-error-code").and_then(|code| code.to_str().ok()).unwrap_or_default();
     let failure = Failure::new(text(&refusal.detail));
-    if let Some(suggestion) = refusal.suggestion {
-        return failure.hint(format!("try `{suggestion}`"));
-    }
-    match hint(&code, answer, connection) {
+    match hint(code, answer, connection) {
         Some(hint) => failure.hint(hint),
         None => failure,
     }

@@ -146,7 +146,7 @@ fn refusal(method: &Method, headers: &HeaderMap) -> Option<Response<Body>> {
         1 => return None,
         _ => "the request has more than one `Host` header",
     };
-    let mut response = Response::new(Body::from(format!(r#"{{"detail":"{detail}","code":"bad_request"}}"#)));
+    let mut response = Response::new(Body::from(format!(r#"{{"detail":"{detail}"}}"#)));
     *response.status_mut() = StatusCode::BAD_REQUEST;
     let headers = response.headers_mut();
     headers.insert(CONNECTION, HeaderValue::from_static("close"));

@@ -36,7 +36,7 @@ pub enum Peer {
 
 /// The pause after a failed accept, so that a full file table does not become a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-const TOO_BUSY: &str = r#"{"detail":"too many connections, try again in a moment","code":"busy"}"#;
+const TOO_BUSY: &str = r#"{"detail":"too many connections, try again in a moment"}"#;
 
 /// Serves `router` on all listeners until `shutdown`; running requests then get [`Limits::shutdown_grace`].
 pub(crate) async fn serve(listeners: Listeners, router: Router, limits: Limits, shutdown: CancellationToken) {

@@ -61,10 +61,7 @@ async fn a_body_that_stalls_is_answered_with_408() {
     stream.write_all(head.as_bytes()).await.expect("sent");
     let answer = read_to_end(&mut stream).await;
     assert!(answer.starts_with("HTTP/1.1 408 Request Timeout"), "{answer}");
-    assert!(
-        answer.ends_with(r#"{"detail":"the request body came in too slowly","code":"body_timeout"}"#),
-        "{answer}"
-    );
+    assert!(answer.ends_with(r#"{"detail":"the request body came in too slowly"}"#), "{answer}");
 }
 
 #[tokio::test]
