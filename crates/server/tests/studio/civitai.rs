@@ -210,7 +210,7 @@ async fn odd_shapes_are_answered_as_far_as_they_can_be_read() {
 async fn an_image_that_is_hidden_or_unreachable_is_404_or_502() {
     let studio = Studio::start().await;
     let (status, body) = studio.get("/api/admin/civitai/image/12").await;
-    assert_eq!((status, &body), (404, &json!({"detail": "Image not found"})));
+    assert_eq!(status, 404, "{body}");
     studio.standin.fault("/api/v1/images", Fault::HtmlPage200, Times::Always);
     let (status, body) = studio.get("/api/admin/civitai/image/12").await;
     assert_eq!(status, 502, "{body}");
