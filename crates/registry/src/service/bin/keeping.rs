@@ -23,20 +23,28 @@ impl Registry {
         if free >= bytes {
             return Ok(free);
         }
+        self.purge_oldest(bytes - free).await?;
+        self.sample_space().await;
+        Ok(self.library().free_bytes())
+    }
+
+    /// Frees the oldest items of the models root's file system until `missing` bytes are free; none when all of them
+    /// together would not be enough, since nothing would be won.
+    pub(in crate::service) async fn purge_oldest(&self, missing: u64) -> Result<()> {
         let registry = self.clone();
         self.uninterrupted(async move {
             let _turn = registry.inner.bin_turn.lock().await;
             let mut items = registry.inner.store.list_bin(BinFilter::All).await?;
             let is_shared = registry.bin_folders().share_a_file_system();
             items.retain(|item| is_shared || item.root == BinRoot::Models);
-            let missing = bytes - free;
+            if items.iter().map(|item| item.size_bytes).sum::<u64>() < missing {
+                return Ok(());
+            }
             let purged = registry.purge_items(items, |purged| purged.bytes < missing).await?;
             tracing::info!(items = purged.items, size_bytes = purged.bytes, "the bin made room");
             Ok(())
         })
-        .await?;
-        self.sample_space().await;
-        Ok(self.library().free_bytes())
+        .await
     }
 
     /// Finishes or undoes what a killed process was doing, forgets items whose file is gone, and takes in files that no
