@@ -141,6 +141,8 @@ pub(crate) enum Command {
     Rm(commands::rm::RmArgs),
     Scan(commands::scan::ScanArgs),
     Bin(commands::bin::BinArgs),
+    Sync(commands::sync::SyncArgs),
+    UpdateCheck(commands::update_check::UpdateCheckArgs),
     Doctor(commands::doctor::DoctorArgs),
     Config(commands::config::ConfigArgs),
     Settings(commands::settings::SettingsArgs),

@@ -6,6 +6,7 @@ mod catalog;
 mod downloads;
 mod installation;
 mod refusal;
+mod sync;
 mod verification;
 
 use bytes::Bytes;

@@ -15,6 +15,8 @@ pub(crate) mod rm;
 pub(crate) mod scan;
 pub(crate) mod serve;
 pub(crate) mod settings;
+pub(crate) mod sync;
+pub(crate) mod update_check;
 pub(crate) mod verify;
 pub(crate) mod version;
 
@@ -73,6 +75,8 @@ async fn call(command: Command, api: &Api, output: &Output) -> Result<Ended> {
         Command::Rm(args) => rm::run(&args, api, output).await,
         Command::Scan(args) => scan::run(&args, api, output).await,
         Command::Bin(args) => bin::run(args, api, output).await,
+        Command::Sync(args) => sync::run(&args, api, output).await,
+        Command::UpdateCheck(_) => update_check::run(api, output).await,
         Command::Doctor(_) => doctor::run(api, output).await,
         Command::Settings(args) => settings::run(&args, api, output).await,
         Command::Serve(_) | Command::Config(_) | Command::Completions(_) | Command::Version(_) => {

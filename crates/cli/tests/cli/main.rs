@@ -6,3 +6,4 @@ mod harness;
 mod kills;
 mod offline;
 mod serving;
+mod syncing;
