@@ -56,6 +56,9 @@ pub(crate) struct Entry {
     pub(crate) on_disk_bytes: u64,
     #[serde(default)]
     pub(crate) expected_bytes: u64,
+    /// `unverified`, `hashed`, `verified` or `mismatch`.
+    #[serde(default)]
+    pub(crate) verification: String,
 }
 
 /// What to add.

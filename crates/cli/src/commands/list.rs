@@ -138,7 +138,9 @@ fn row(entry: &Entry) -> Vec<Field> {
 
 /// The status with the finer state where that says more, and how far it is.
 fn status(entry: &Entry) -> Field {
+    let is_wrong = entry.status == "present" && entry.verification == "mismatch";
     let tone = match entry.status.as_str() {
+        "present" if is_wrong => Tone::Bad,
         "present" => Tone::Good,
         "downloading" | "queued" => Tone::Active,
         "error" => Tone::Bad,
@@ -146,6 +148,8 @@ fn status(entry: &Entry) -> Field {
     };
     let word = match (entry.status.as_str(), entry.state.as_deref()) {
         ("not_downloaded", _) => "not downloaded",
+        ("present", _) if is_wrong => "present, mismatch",
+        ("present", _) if entry.verification == "verified" => "present, verified",
         ("queued" | "downloading" | "error", Some(state)) => state,
         (status, _) => status,
     };

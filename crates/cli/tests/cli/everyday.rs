@@ -1,6 +1,6 @@
 //! What people do every day, by each way to a server: it must make no difference.
 
-use lorakeep_standin::{Fault, FileSpec, Times};
+use lorakeep_standin::FileSpec;
 use serde_json::Value;
 
 use crate::harness::{Bench, Reached, Way, assert_said, is_whole};
@@ -166,7 +166,7 @@ fn a_download_that_fails_is_named_last_with_what_to_do() {
     let bench = Bench::new();
     let files = [FileSpec::new("good.safetensors", 100_000), FileSpec::new("gone.safetensors", 100_000)];
     bench.add_files("standin/styles", &files);
-    bench.standin.fault("gone.safetensors", Fault::status(404), Times::Always);
+    bench.serve_files("standin/styles", &files[..1]);
     let ran = bench.run(&["download", "--all-missing"]).expect_code(1);
     assert!(is_whole(&bench.model("checkpoints/good.safetensors"), &files[0]));
     assert!(!bench.model("checkpoints/gone.safetensors").exists());
@@ -253,7 +253,7 @@ fn a_terminal_gets_a_bar_for_each_file_and_a_line_for_all() {
         "/6.00 MB ",
         "/s",
         "left",
-        "2 files here (12.0 MB)",
+        "2 files here (12.0 MB, SHA-256 verified)",
     ] {
         assert!(ran.stdout.contains(part), "{part}: {ran}");
     }

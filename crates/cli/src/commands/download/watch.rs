@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::FetchReport;
-use crate::api::{Api, Download, Reply};
+use crate::api::{Api, Download, FileName, Reply};
 use crate::commands::Ended;
 use crate::failure::{Failure, Result};
 use crate::output::Output;
@@ -43,7 +43,8 @@ pub(super) async fn until_ended(ids: &[String], api: &Api, output: &Output) -> R
         Seen::AllEnded => {
             let received =
                 jobs.iter().map(|job| job.data.bytes_downloaded).sum::<u64>().saturating_sub(first_bytes);
-            Ok(summary(jobs, received, started.elapsed(), output))
+            let verified = count_verified(&jobs, api).await;
+            Ok(summary(jobs, received, verified, started.elapsed(), output))
         }
         Seen::Stopped(asked) => tokio::select! {
             report = stopped(&mut jobs, asked, api, output) => Ok(report),
@@ -104,17 +105,39 @@ async fn refresh(jobs: &mut [Reply<Download>], api: &Api) -> Result<()> {
     Ok(())
 }
 
+/// How many of the files are what their sources published.
+async fn count_verified(jobs: &[Reply<Download>], api: &Api) -> usize {
+    let mut count = 0;
+    for job in jobs.iter().map(|job| &job.data).filter(|job| job.state == "done") {
+        let name = FileName { dest: Some(job.dest.clone()), file: job.file.clone() };
+        // An entry that was taken out meanwhile has nothing to say.
+        count += usize::from(api.entry(&name).await.is_ok_and(|entry| entry.data.verification == "verified"));
+    }
+    count
+}
+
 /// What came of every job; those that failed come last, with what to do about them.
-fn summary(jobs: Vec<Reply<Download>>, received: u64, elapsed: Duration, output: &Output) -> FetchReport {
+fn summary(
+    jobs: Vec<Reply<Download>>,
+    received: u64,
+    verified: usize,
+    elapsed: Duration,
+    output: &Output,
+) -> FetchReport {
     let (done, failed): (Vec<_>, Vec<_>) =
         jobs.iter().map(|job| &job.data).partition(|job| job.state == "done");
     if !done.is_empty() {
         let size: u64 = done.iter().map(|job| job.bytes_total).sum();
         let rate = received as f64 / elapsed.as_secs_f64().max(0.001);
         output.say(&format!(
-            "{} here ({}), fetched {} in {} ({})",
+            "{} here ({}, {}), fetched {} in {} ({})",
             counted(done.len() as u64, "file"),
             bytes(size),
+            match verified {
+                0 => "no SHA-256 was published".to_owned(),
+                all if all == done.len() => "SHA-256 verified".to_owned(),
+                some => format!("SHA-256 of {some} verified"),
+            },
             bytes(received),
             duration(elapsed),
             speed(rate)
