@@ -5,14 +5,10 @@
 //! missing fields are dealt with once.
 
 use lorakeep_weights::Sha256;
-use serde_json::{Map, Value};
 
+use super::document::{EntryDocument, FieldValue};
 use super::{CatalogName, EntryId, ModelPath};
 use crate::error::Invalid;
-
-/// The JSON object of one entry, fields in their order.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct EntryDocument(pub Map<String, Value>);
 
 /// One entry of a catalog.
 #[derive(Debug, Clone, PartialEq)]
@@ -91,7 +87,7 @@ impl Entry {
 impl EntryDocument {
     /// The text of a field; empty when absent or not a string.
     pub fn text(&self, field: &str) -> &str {
-        self.0.get(field).and_then(Value::as_str).unwrap_or_default()
+        self.get(field).and_then(FieldValue::as_str).unwrap_or_default()
     }
 
     /// The text of a field when there is one that is not empty.
@@ -101,38 +97,27 @@ impl EntryDocument {
 
     /// A number that may be written as number or as string, as ids are.
     pub fn id(&self, field: &str) -> Option<u64> {
-        match self.0.get(field)? {
-            Value::Number(number) => number.as_u64().or_else(|| number.as_f64().and_then(whole)),
-            Value::String(text) => text.trim().parse().ok(),
-            _ => None,
-        }
-        .filter(|&id| id > 0)
-    }
-
-    /// The strings of an array field; anything else in it is passed over.
-    pub fn texts(&self, field: &str) -> impl Iterator<Item = &str> {
-        self.0.get(field).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
+        let value = self.get(field)?;
+        let number =
+            value.as_number().and_then(|number| number.as_u64().or_else(|| number.as_f64().and_then(whole)));
+        let id = number.or_else(|| value.as_str().and_then(|text| text.trim().parse().ok()));
+        id.filter(|&id| id > 0)
     }
 
     /// The number of a field.
     pub fn number(&self, field: &str) -> Option<f64> {
-        self.0.get(field).and_then(Value::as_f64)
+        self.get(field).and_then(FieldValue::as_f64)
     }
 
     /// Whether a field is `true`.
     pub fn flag(&self, field: &str) -> bool {
-        self.0.get(field).and_then(Value::as_bool).unwrap_or_default()
-    }
-
-    /// Sets a field: in its place when it is there, else at the end.
-    pub fn set(&mut self, field: &str, value: impl Into<Value>) {
-        self.0.insert(field.to_owned(), value.into());
+        self.get(field).and_then(FieldValue::as_bool).unwrap_or_default()
     }
 
     /// Folder and file name, judged.
     pub fn path(&self) -> Result<ModelPath, Invalid> {
         for field in ["file", "dest"] {
-            if self.0.get(field).is_some_and(|value| !value.is_string() && !value.is_null()) {
+            if self.get(field).is_some_and(|value| value.as_str().is_none() && !value.is_null()) {
                 return Err(Invalid {
                     code: "wrong_type",
                     field: field.to_owned(),
@@ -174,7 +159,7 @@ impl EntryDocument {
 
     /// The size that the catalog states: exact `size_bytes`, else `size_gb` in units of 1e9 (an estimate).
     pub fn expected_bytes(&self) -> u64 {
-        if let Some(exact) = self.0.get("size_bytes").and_then(Value::as_u64) {
+        if let Some(exact) = self.get("size_bytes").and_then(FieldValue::as_u64) {
             return exact;
         }
         self.number("size_gb")

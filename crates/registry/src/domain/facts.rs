@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value};
 
-use super::EntryDocument;
+use super::{EntryDocument, FieldValue};
 
 /// What is known of a file from elsewhere; everything can be absent.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -105,16 +105,15 @@ struct Work<'a> {
 impl Work<'_> {
     /// Whether somebody changed the field after the last fetch.
     fn is_users(&self, field: &str) -> bool {
-        self.last.get(field).is_some_and(|said| self.document.0.get(field) != Some(said))
+        self.last.get(field).is_some_and(|said| self.document.get(field).is_none_or(|own| own != *said))
     }
 
     fn is_empty(&self, field: &str) -> bool {
-        match self.document.0.get(field) {
-            None | Some(Value::Null) => true,
-            Some(Value::String(text)) => text.trim().is_empty(),
-            Some(Value::Number(number)) => number.as_f64() == Some(0.0),
-            Some(_) => false,
-        }
+        self.document.get(field).is_none_or(|own| {
+            own.is_null()
+                || own.as_str().is_some_and(|text| text.trim().is_empty())
+                || own.as_f64() == Some(0.0)
+        })
     }
 
     /// Sets a text to what is said, unless a user said otherwise.
@@ -145,7 +144,7 @@ impl Work<'_> {
         if self.document.id(field) != Some(said) && !self.is_users(field) {
             self.document.set(field, said);
         }
-        let written = self.document.0.get(field).cloned().unwrap_or(Value::Null);
+        let written = self.document.get(field).map_or(Value::Null, FieldValue::to_value);
         self.done.said.insert(field.to_owned(), written);
     }
 
@@ -198,7 +197,7 @@ mod tests {
 
     fn document(value: Value) -> EntryDocument {
         match value {
-            Value::Object(fields) => EntryDocument(fields),
+            Value::Object(fields) => EntryDocument::from(fields),
             other => panic!("{other} is not an entry"),
         }
     }
@@ -233,8 +232,12 @@ mod tests {
             "+nsfw",
         ];
         assert_eq!(taken.changes, expected);
-        assert_eq!(entry.0["tags"], json!(["mine", "nsfw"]));
-        assert_eq!(entry.0["civitai_model_id"], json!("7"), "an id stays as it is written");
+        assert_eq!(entry.get("tags").unwrap().to_value(), json!(["mine", "nsfw"]));
+        assert_eq!(
+            entry.get("civitai_model_id").unwrap().to_value(),
+            json!("7"),
+            "an id stays as it is written"
+        );
         let again = take_over(&mut entry, &facts(), &taken.said);
         assert_eq!(again.changes, [] as [String; 0]);
     }
@@ -243,7 +246,7 @@ mod tests {
     fn what_a_user_changed_after_a_fetch_stays() {
         let mut entry = document(json!({"file": "a.pt", "base_model": "Mine"}));
         let taken = take_over(&mut entry, &facts(), &Map::new());
-        assert_eq!(entry.0["base_model"], "Mine");
+        assert_eq!(entry.get("base_model").unwrap().to_value(), "Mine");
         entry.set("name", "My name");
         entry.set("civitai_tags", vec!["style", "own"]);
         entry.set("tags", Vec::<String>::new());

@@ -7,6 +7,7 @@ mod caller;
 mod catalog;
 pub(crate) mod catalog_file;
 mod display_name;
+mod document;
 mod download;
 mod entry;
 mod facts;
@@ -26,8 +27,9 @@ pub use base_model::BaseModelFamilies;
 pub use caller::{Caller, CallerKind};
 pub use catalog::{CatalogName, Category};
 pub use display_name::{added_name, cleaned_name};
+pub use document::{EntryDocument, FieldValue};
 pub use download::{Download, DownloadState, Progress, StatusWord, Trigger};
-pub use entry::{Entry, EntryDocument, Origin, PairRole};
+pub use entry::{Entry, Origin, PairRole};
 pub use facts::{Facts, TakenOver, take_over};
 pub use generation::{
     Dependency, DependencySource, clean_prompt, dependencies, inferred_process, workflow_type,

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::error::Invalid;
 
@@ -26,11 +27,11 @@ const RESERVED: [&str; 26] = [
 
 /// One file name that is safe on every host: no separator, no control character, no reserved or trailing form.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SafeName(String);
+pub struct SafeName(Arc<str>);
 
 /// A folder below the models root, such as `loras/WanVideo`; the root itself when empty.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-pub struct ModelFolder(String);
+pub struct ModelFolder(Arc<str>);
 
 /// A file below the models root: folder and name. What makes an entry unique within its catalog.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -45,7 +46,7 @@ impl SafeName {
     /// Judges `name`; `field` is what the caller calls it.
     pub fn parse(field: &str, name: &str) -> Result<Self, Invalid> {
         match fault(name) {
-            None => Ok(Self(name.to_owned())),
+            None => Ok(Self(name.into())),
             Some(fault) => Err(Invalid {
                 code: "unsafe_name",
                 field: field.to_owned(),
@@ -86,7 +87,7 @@ impl ModelFolder {
         } else {
             parts.iter().find_map(|part| fault(part))
         };
-        let Some(fault) = fault else { return Ok(Self(folder.to_owned())) };
+        let Some(fault) = fault else { return Ok(Self(folder.into())) };
         let kept: Vec<String> = parts.iter().take(MAX_DEPTH).filter_map(|part| suggestion(part)).collect();
         Err(Invalid {
             code: "unsafe_name",
@@ -100,7 +101,7 @@ impl ModelFolder {
     pub fn child(&self, name: &str) -> Result<Self, Invalid> {
         let depth = if self.0.is_empty() { 0 } else { self.0.split('/').count() };
         let name = SafeName::parse("dest", name)?;
-        let path = if self.0.is_empty() { name.0 } else { format!("{}/{name}", self.0) };
+        let path = if self.0.is_empty() { name.0 } else { format!("{}/{name}", self.0).into() };
         if depth < MAX_DEPTH && path.len() <= MAX_PATH_BYTES {
             Ok(Self(path))
         } else {
@@ -115,7 +116,7 @@ impl ModelFolder {
 
     /// The path below `root`.
     pub fn below(&self, root: &Path) -> PathBuf {
-        if self.0.is_empty() { root.to_owned() } else { root.join(&self.0) }
+        if self.0.is_empty() { root.to_owned() } else { root.join(&*self.0) }
     }
 }
 
@@ -138,13 +139,13 @@ impl ModelPath {
 
     /// The path below `root`.
     pub fn below(&self, root: &Path) -> PathBuf {
-        self.folder.below(root).join(&self.file.0)
+        self.folder.below(root).join(&*self.file.0)
     }
 
     /// The path below the models root as text, such as `loras/a.safetensors`.
     pub fn relative(&self) -> String {
         if self.folder.0.is_empty() {
-            self.file.0.clone()
+            self.file.to_string()
         } else {
             format!("{}/{}", self.folder.0, self.file.0)
         }

@@ -108,7 +108,7 @@ mod tests {
     fn entry(document: serde_json::Value) -> Entry {
         let serde_json::Value::Object(map) = document else { panic!("an object") };
         let id = EntryId::new(DateTime::UNIX_EPOCH);
-        Entry::from_document(id, CatalogName::Loras, "wan_loras", EntryDocument(map)).expect("valid")
+        Entry::from_document(id, CatalogName::Loras, "wan_loras", EntryDocument::from(map)).expect("valid")
     }
 
     fn ghibli(role: &str) -> Entry {

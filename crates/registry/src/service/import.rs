@@ -84,14 +84,11 @@ pub(super) fn plan_import(
 }
 
 fn tag_imported(document: &mut EntryDocument) {
-    match document.0.get_mut("tags") {
-        Some(Value::Array(tags)) => {
-            if !tags.iter().any(|tag| tag == IMPORTED) {
-                tags.push(IMPORTED.into());
-            }
-        }
-        _ => document.set("tags", vec![IMPORTED]),
+    if document.texts("tags").any(|tag| tag == IMPORTED) {
+        return;
     }
+    let tags: Vec<Value> = document.texts("tags").chain([IMPORTED]).map(Value::from).collect();
+    document.set("tags", tags);
 }
 
 /// The next free places of a catalog.

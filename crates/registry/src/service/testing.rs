@@ -60,7 +60,7 @@ impl Studio {
     pub(crate) async fn add(&self, catalog: CatalogName, category: &str, document: Value) -> Arc<Entry> {
         let Value::Object(document) = document else { panic!("an entry is an object") };
         let category = Category::named_after_id(category);
-        self.registry.insert_entry(catalog, &category, EntryDocument(document)).await.unwrap()
+        self.registry.insert_entry(catalog, &category, EntryDocument::from(document)).await.unwrap()
     }
 
     /// Lets a file of that length count as present.
@@ -76,7 +76,7 @@ impl Studio {
     /// The documents of a catalog in its order.
     pub(crate) fn documents(&self, catalog: CatalogName) -> Vec<Value> {
         let library = self.registry.library();
-        library.catalog(catalog).entries().map(|entry| Value::Object(entry.document.0.clone())).collect()
+        library.catalog(catalog).entries().map(|entry| Value::Object(entry.document.to_fields())).collect()
     }
 }
 

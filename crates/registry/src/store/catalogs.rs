@@ -1,5 +1,6 @@
 //! Catalogs, categories and entries: read whole at the start, changed by one transaction a change.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -7,7 +8,7 @@ use sqlx::QueryBuilder;
 use uuid::Uuid;
 
 use super::{Store, on_db};
-use crate::domain::{CatalogName, Category, Entry, EntryDocument, EntryId};
+use crate::domain::{CatalogName, Category, Entry, EntryDocument, EntryId, ModelFolder};
 use crate::error::{Error, Result};
 use crate::library::{CatalogChange, CatalogHead, Placed, PlacedCategory};
 
@@ -79,9 +80,12 @@ impl Store {
             let placed = row.placed()?;
             change_of(&mut changes, &row.catalog)?.categories.push(placed);
         }
+        // Entries share the text of their folder.
+        let mut folders = HashSet::new();
         for row in entries {
             let change = change_of(&mut changes, &row.catalog)?;
-            change.entries.push(row.placed(change.catalog)?);
+            let entry = row.placed(change.catalog, &mut folders)?;
+            change.entries.push(entry);
         }
         Ok(changes)
     }
@@ -126,7 +130,7 @@ impl Store {
                             .push_bind(entry.file())
                             .push_bind(placed.position)
                             .push_bind(placed.changed_version)
-                            .push_bind(text_of(&entry.document.0));
+                            .push_bind(entry.document.to_stored());
                     });
                     statement.push(OR_UPDATE_ENTRY).build().execute(&mut *transaction).await?;
                 }
@@ -172,10 +176,15 @@ impl CategoryRow {
 }
 
 impl EntryRow {
-    fn placed(self, catalog: CatalogName) -> Result<Placed> {
+    fn placed(self, catalog: CatalogName, folders: &mut HashSet<ModelFolder>) -> Result<Placed> {
         let id = EntryId(self.id);
-        let document = EntryDocument(object(&self.document, "entry", &id.to_string())?);
-        let entry = Entry::from_document(id, catalog, self.category, document)?;
+        let document = EntryDocument::from_stored(&self.document)
+            .map_err(|error| unreadable("entry", &id.to_string(), error))?;
+        let mut entry = Entry::from_document(id, catalog, self.category, document)?;
+        match folders.get(&entry.path.folder) {
+            Some(known) => entry.path.folder = known.clone(),
+            None => drop(folders.insert(entry.path.folder.clone())),
+        }
         Ok(Placed { entry: Arc::new(entry), position: self.position, changed_version: self.changed_version })
     }
 }

@@ -18,7 +18,7 @@ use crate::library::{CatalogChange, CatalogHead, Library, Placed, PlacedCategory
 fn entry(number: u128, catalog: CatalogName, document: Value) -> Arc<Entry> {
     let Value::Object(fields) = document else { panic!("an object") };
     let id = EntryId(Uuid::from_u128(number));
-    Arc::new(Entry::from_document(id, catalog, "vae", EntryDocument(fields)).unwrap())
+    Arc::new(Entry::from_document(id, catalog, "vae", EntryDocument::from(fields)).unwrap())
 }
 
 fn change(entries: &[Arc<Entry>]) -> CatalogChange {
@@ -71,7 +71,7 @@ both_databases! {
         assert_eq!(catalog.categories[0].category, Category::new("vae", "VAE"));
         let found = library.find("a.pt", Some("vae")).unwrap();
         assert_eq!(**found, *entries[0]);
-        assert_eq!(serde_json::to_string(&found.document.0).unwrap(), document.to_string());
+        assert_eq!(found.document.to_stored(), document.to_string());
     }
 
     async fn a_change_replaces_moves_and_removes_entries(store: Store) {

@@ -112,7 +112,7 @@ both_databases! {
         assert!(unlisted(&registry).is_empty());
         let entry = registry.find_entry("a.safetensors", None).unwrap();
         assert_eq!((entry.entry.category.as_str(), entry.status), ("loras", StatusWord::Present));
-        let document = serde_json::to_value(&entry.entry.document.0).unwrap();
+        let document = serde_json::to_value(&entry.entry.document).unwrap();
         let expected = json!({"name": "a", "file": "a.safetensors", "dest": "loras/deep", "source": "local", "size_gb": 0.002, "tags": []});
         assert_eq!(document, expected);
         assert!(registry.adopt_unlisted(&[]).await.unwrap().adopted.is_empty());

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use crate::domain::{EntryDocument, ModelPath};
+use super::RawEntry;
+use crate::domain::{EntryDocument, FieldValue, ModelPath};
 
 /// The largest entry, in bytes of JSON.
 const MAX_ENTRY_BYTES: usize = 256 * 1024;
@@ -48,28 +49,30 @@ const JUDGED: [(&str, Kind); 16] = [
 ];
 
 /// The entry with its path, or what is wrong with it.
-pub(crate) fn judged(value: Value) -> Result<(EntryDocument, ModelPath), EntryFault> {
+pub(crate) fn judged(entry: RawEntry) -> Result<(EntryDocument, ModelPath), EntryFault> {
     let fault = |file: &str, field: &str, message: String| EntryFault {
         file: file.chars().take(255).collect(),
         field: field.to_owned(),
         message,
     };
-    let Value::Object(fields) = value else {
-        return Err(fault("", "", format!("an entry must be an object, not {}", kind_of(&value))));
+    let document = match entry {
+        RawEntry::Document(document) => document,
+        RawEntry::Other(value) => {
+            return Err(fault("", "", format!("an entry must be an object, not {}", kind_of(&value))));
+        }
     };
-    let document = EntryDocument(fields);
     let path = document
         .path()
         .map_err(|invalid| fault(document.text("file"), &invalid.field, invalid.to_string()))?;
     for (field, kind) in JUDGED {
-        let Some(value) = document.0.get(field).filter(|value| !value.is_null()) else { continue };
+        let Some(value) = document.get(field).filter(|value| !value.is_null()) else { continue };
         if !kind.fits(value) {
-            let message = format!("`{field}` must be {}, not {}", kind.expected(), kind_of(value));
+            let value = value.to_value();
+            let message = format!("`{field}` must be {}, not {}", kind.expected(), kind_of(&value));
             return Err(fault(document.text("file"), field, message));
         }
     }
-    let size = serde_json::to_vec(&document.0).map_or(usize::MAX, |bytes| bytes.len());
-    if size > MAX_ENTRY_BYTES {
+    if document.to_stored().len() > MAX_ENTRY_BYTES {
         let message = format!("the entry is larger than {} KiB", MAX_ENTRY_BYTES / 1024);
         return Err(fault(document.text("file"), "", message));
     }
@@ -77,12 +80,12 @@ pub(crate) fn judged(value: Value) -> Result<(EntryDocument, ModelPath), EntryFa
 }
 
 impl Kind {
-    fn fits(self, value: &Value) -> bool {
+    fn fits(self, value: FieldValue<'_>) -> bool {
         match self {
-            Self::Text => value.is_string(),
-            Self::Texts => value.as_array().is_some_and(|items| items.iter().all(Value::is_string)),
+            Self::Text => value.as_str().is_some(),
+            Self::Texts => value.is_texts(),
             Self::Size => value.as_f64().is_some_and(|number| number >= 0.0),
-            Self::Id => value.is_number() || value.is_string(),
+            Self::Id => value.as_number().is_some() || value.as_str().is_some(),
         }
     }
 

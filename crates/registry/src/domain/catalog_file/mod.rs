@@ -9,7 +9,7 @@ mod write;
 
 use serde_json::{Map, Value};
 
-use super::Category;
+use super::{Category, EntryDocument};
 
 pub(crate) use judge::judged;
 pub(crate) use read::read;
@@ -34,7 +34,25 @@ pub(crate) struct Group {
     /// Their category; `None` for a bare array, where each goes by its folder.
     pub(crate) category: Option<Category>,
     /// The entries, not yet judged.
-    pub(crate) entries: Vec<Value>,
+    pub(crate) entries: Vec<RawEntry>,
+}
+
+/// What stands where an entry should.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum RawEntry {
+    /// An object.
+    Document(EntryDocument),
+    /// Anything else.
+    Other(Value),
+}
+
+impl From<Value> for RawEntry {
+    fn from(value: Value) -> Self {
+        match value {
+            Value::Object(fields) => Self::Document(fields.into()),
+            other => Self::Other(other),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-use super::{CatalogFile, Group};
+use super::{CatalogFile, Group, RawEntry};
 use crate::domain::Category;
 use crate::error::Invalid;
 
@@ -127,7 +127,7 @@ impl<'de> Visitor<'de> for Root<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<CatalogFile, A::Error> {
-        let entries = items(self.0, list, || AnyValue(self.0))?;
+        let entries = items(self.0, list, || EntrySeed(self.0))?;
         Ok(CatalogFile { groups: vec![Group { category: None, entries }], ..CatalogFile::default() })
     }
 
@@ -209,7 +209,7 @@ impl<'de> Visitor<'de> for GroupSeed<'_> {
             self.0.within(Step::Field(field.clone()), || {
                 if field == "models" {
                     entries =
-                        object.next_value_seed(Listed(self.0, "an array of entries", AnyValue(self.0)))?;
+                        object.next_value_seed(Listed(self.0, "an array of entries", EntrySeed(self.0)))?;
                     document.insert(field, Value::Null);
                 } else {
                     document.insert(field, object.next_value_seed(AnyValue(self.0))?);
@@ -233,6 +233,18 @@ fn category(document: Map<String, Value>) -> Option<Category> {
     let id = usable("id")?;
     let name = usable("name").unwrap_or_else(|| id.clone());
     Some(Category { id, name, document })
+}
+
+/// One entry, packed as soon as it is read.
+#[derive(Clone, Copy)]
+struct EntrySeed<'a>(&'a Place);
+
+impl<'de> DeserializeSeed<'de> for EntrySeed<'_> {
+    type Value = RawEntry;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<RawEntry, D::Error> {
+        AnyValue(self.0).deserialize(deserializer).map(RawEntry::from)
+    }
 }
 
 /// Any JSON value, its fields in their order; of a field that stands twice the last value counts, in the first's place.

@@ -115,7 +115,7 @@ fn empty_forms_are_read() {
     }
     let file = read(br#"{"categories": [{"id": "vae"}, {"name": "no id", "models": [1]}]}"#).unwrap();
     assert_eq!(file.groups[0].category.as_ref().unwrap().name, "vae");
-    assert_eq!(file.groups[1], Group { category: None, entries: vec![json!(1)] });
+    assert_eq!(file.groups[1], Group { category: None, entries: vec![RawEntry::Other(json!(1))] });
 }
 
 #[test]
@@ -136,13 +136,13 @@ fn a_bad_entry_says_which_field_and_what_would_do() {
         (json!({"file": "a", "x": "y".repeat(300_000)}), "", "larger than 256 KiB"),
     ];
     for (value, field, message) in cases {
-        let fault = judged(value).expect_err("refused");
+        let fault = judged(value.into()).expect_err("refused");
         assert_eq!(fault.field, field);
         assert!(fault.message.contains(message), "{}", fault.message);
     }
     let fine =
         json!({"file": "a b, c.pt", "tags": null, "civitai_version_id": "12", "dest": null, "size_gb": 0});
-    assert_eq!(judged(fine).unwrap().1.relative(), "a b, c.pt");
+    assert_eq!(judged(fine.into()).unwrap().1.relative(), "a b, c.pt");
 }
 
 /// JSON as tools write it: any nesting, any text, integers of 64 bits, finite floats.

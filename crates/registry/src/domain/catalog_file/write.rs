@@ -92,7 +92,7 @@ struct Models<'a>(&'a [&'a EntryDocument]);
 
 impl Serialize for Models<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(|document| &document.0))
+        serializer.collect_seq(self.0)
     }
 }
 

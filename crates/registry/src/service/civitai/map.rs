@@ -84,7 +84,7 @@ impl Registry {
     fn entries_from_civitai(&self) -> Vec<Arc<Entry>> {
         let library = self.library();
         let all = CatalogName::ALL.into_iter().flat_map(|catalog| library.catalog(catalog).entries());
-        all.filter(|entry| entry.document.0.contains_key("civitai_version_id")).cloned().collect()
+        all.filter(|entry| entry.document.contains("civitai_version_id")).cloned().collect()
     }
 
     /// An entry as the map shows it.

@@ -122,9 +122,9 @@ fn usable(file: CatalogFile) -> (Vec<Theirs>, Vec<(String, String)>) {
                 Ok((_, path)) if entries.iter().any(|known| known.path == path) => {
                     refused.push((path.file.to_string(), "it stands in the catalog twice".to_owned()));
                 }
-                Ok((EntryDocument(fields), path)) => {
+                Ok((document, path)) => {
                     let category = group.category.clone().unwrap_or_else(|| category_of(&path));
-                    entries.push(Theirs { category, path, fields });
+                    entries.push(Theirs { category, path, fields: document.to_fields() });
                 }
                 Err(fault) => refused.push((fault.file, fault.message)),
             }
@@ -169,7 +169,7 @@ impl Plan {
             catalog: CatalogName::Models,
             category: theirs.category.id.clone(),
             path: theirs.path.clone(),
-            document: EntryDocument(theirs.fields.clone()),
+            document: EntryDocument::from(theirs.fields.clone()),
         };
         self.put(entry, position);
         self.report.added.push(theirs.path.file.to_string());
@@ -178,14 +178,18 @@ impl Plan {
     fn update(&mut self, placed: &Placed, theirs: &Theirs, base: Option<&Map<String, Value>>) {
         let own = &placed.entry;
         let file = own.file().to_owned();
-        let merged = merge_entry(base, &own.document.0, &theirs.fields);
+        let ours = own.document.to_fields();
+        let merged = merge_entry(base, &ours, &theirs.fields);
         if merged.keeps_ours || !merged.conflicts.is_empty() {
             self.report.kept.push(file.clone());
         }
         let conflicts = merged.conflicts.into_iter();
         self.report.conflicts.extend(conflicts.map(|conflict| SyncConflict { file: file.clone(), conflict }));
-        if merged.fields != own.document.0 {
-            self.put(Entry { document: EntryDocument(merged.fields), ..Entry::clone(own) }, placed.position);
+        if merged.fields != ours {
+            self.put(
+                Entry { document: EntryDocument::from(merged.fields), ..Entry::clone(own) },
+                placed.position,
+            );
             self.report.updated.push(file);
         }
     }

@@ -25,7 +25,7 @@ async fn refused(studio: &Studio, request: AddRequest) -> (&'static str, String)
 }
 
 fn document(state: &EntryState) -> Value {
-    Value::Object(state.entry.document.0.clone())
+    Value::Object(state.entry.document.to_fields())
 }
 
 both_databases! {

@@ -78,8 +78,8 @@ pub(super) fn write<M: SerializeMap>(map: &mut M, entry: &Entry) -> Result<(), M
     for (field, absent) in PLAIN {
         written += usize::from(write_plain(map, document, field, absent)?);
     }
-    let known = written + COMPUTED.iter().filter(|field| document.0.contains_key(**field)).count();
-    if known < document.0.len() { write_others(map, document) } else { Ok(()) }
+    let known = written + COMPUTED.iter().filter(|field| document.contains(field)).count();
+    if known < document.len() { write_others(map, document) } else { Ok(()) }
 }
 
 /// Whether the document had the field.
@@ -89,9 +89,9 @@ fn write_plain<M: SerializeMap>(
     field: &'static str,
     absent: Absent,
 ) -> Result<bool, M::Error> {
-    let found = document.0.get(field);
+    let found = document.get(field);
     match (found.filter(|value| !value.is_null()), absent) {
-        (Some(value), _) => map.serialize_entry(field, value)?,
+        (Some(value), _) => map.serialize_entry(field, &value)?,
         (None, Absent::Text) => map.serialize_entry(field, "")?,
         (None, Absent::Null) => map.serialize_entry(field, &())?,
         (None, Absent::Zero) => map.serialize_entry(field, &0)?,
@@ -103,19 +103,17 @@ fn write_plain<M: SerializeMap>(
 /// Fields that this program does not know, kept as they are.
 fn write_others<M: SerializeMap>(map: &mut M, document: &EntryDocument) -> Result<(), M::Error> {
     let is_known = |field: &str| PLAIN.iter().any(|(known, _)| *known == field) || COMPUTED.contains(&field);
-    for (field, value) in document.0.iter().filter(|(field, _)| !is_known(field)) {
-        map.serialize_entry(field, value)?;
+    for (field, value) in document.iter().filter(|(field, _)| !is_known(field)) {
+        map.serialize_entry(field, &value)?;
     }
     Ok(())
 }
 
 /// The version id as text (decision 4); null when there is none.
 fn version_id(document: &EntryDocument) -> Option<String> {
-    match document.0.get("civitai_version_id")? {
-        Value::String(text) if !text.trim().is_empty() => Some(text.trim().to_owned()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    }
+    let value = document.get("civitai_version_id")?;
+    let text = value.as_str().map(str::trim).filter(|text| !text.is_empty());
+    text.map(str::to_owned).or_else(|| value.as_number().map(ToString::to_string))
 }
 
 /// Where a browser would get the file; empty when the entry has no origin.
@@ -145,7 +143,7 @@ mod tests {
 
     fn url(document: Value) -> String {
         match document {
-            Value::Object(fields) => download_url(&EntryDocument(fields)),
+            Value::Object(fields) => download_url(&EntryDocument::from(fields)),
             other => panic!("{other} is not an entry"),
         }
     }
