@@ -137,7 +137,8 @@ impl Registry {
         let library = self.library();
         let mut entries = Vec::new();
         for file in files {
-            let (dest, name) = file.rsplit_once('/').map_or((None, file.as_str()), |(dest, name)| (Some(dest), name));
+            let (dest, name) =
+                file.rsplit_once('/').map_or((None, file.as_str()), |(dest, name)| (Some(dest), name));
             entries.push(library.find(name, dest).ok_or_else(|| Error::not_found(Thing::Entry, file))?);
         }
         if files.is_empty() {
