@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import time
 
 import library
 import report
@@ -17,18 +18,26 @@ def measure(bench):
     served = os.path.join(bench.folder, "served")
     os.makedirs(served)
     with servers.lorakeep(bench.binary, bench.folder) as (_, port):
-        status, headers, body = servers.get(port, PATH)
-        if status != 200:
-            raise RuntimeError(f"GET {PATH} answered {status}")
+        etag, body = settled_list(port)
         with open(os.path.join(served, "models.json"), "wb") as file:
             file.write(body)
-        etag = headers["ETag"]
-        if servers.get(port, PATH, {"If-None-Match": etag})[0] != 304:
-            raise RuntimeError(f"GET {PATH} with its own ETag is not answered with 304")
         with servers.nginx(bench.folder, served) as address:
             results = alternate(contestants(bench, f"http://127.0.0.1:{port}{PATH}", etag, f"{address}/models.json"),
                                 bench.rounds)
     return text(bench, results, len(body))
+
+
+def settled_list(port, limit=30):
+    """The list and its validator once the start's work is over, which may move both."""
+    deadline = time.monotonic() + limit
+    while time.monotonic() < deadline:
+        status, headers, body = servers.get(port, PATH)
+        if status != 200:
+            raise RuntimeError(f"GET {PATH} answered {status}")
+        time.sleep(1)
+        if servers.get(port, PATH, {"If-None-Match": headers["ETag"]})[0] == 304:
+            return headers["ETag"], body
+    raise RuntimeError(f"GET {PATH} with its own ETag is never answered with 304")
 
 
 def contestants(bench, ours, etag, theirs):
