@@ -9,11 +9,13 @@
 //! * `torch` and `pickle`: what a torch file would do if it were loaded, found without loading it;
 //! * [`check`]: the one decision that is taken before a file is published;
 //! * [`digest`]: SHA-256 of a file; [`mod@hashes`]: the hashes of other tools, in one pass;
+//! * [`mod@evaluate`]: how strong the change of every module of an adapter is;
 //! * [`mod@identify`]: which model a file is.
 
 pub mod check;
 mod denial;
 pub mod digest;
+pub mod evaluate;
 pub mod format;
 pub mod hashes;
 pub mod identify;

@@ -1,6 +1,7 @@
 //! What the crate promises about whole files, tried through its public face.
 
 mod benign;
+mod evaluation;
 mod hostile_names;
 mod hostile_pickles;
 mod hostile_zips;

@@ -1,0 +1,91 @@
+//! Norms and spectra of every algorithm against numbers computed in float64 from the full change.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use lorakeep_weights::Header;
+use lorakeep_weights::evaluate::{EvaluateError, ModuleReport, measure};
+use serde_json::Value;
+
+fn evaluated(name: &str) -> Vec<ModuleReport> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/evaluation").join(name);
+    let bytes = std::fs::read(path).unwrap();
+    let header = Header::read(&bytes, bytes.len() as u64).unwrap();
+    measure(&header, &bytes, 2, &AtomicBool::new(false)).unwrap()
+}
+
+#[test]
+fn every_factored_algorithm_has_the_numbers_of_its_full_change() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/evaluation/expected_metrics.json");
+    let expected: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let mut compared = 0;
+    for (file, modules) in expected.as_object().unwrap() {
+        let reports = evaluated(file);
+        for (name, numbers) in modules.as_object().unwrap() {
+            let Some(fro) = numbers["fro"].as_f64() else { continue };
+            let report = reports.iter().find(|report| report.name == *name).expect(name);
+            // Alpha of this file is in its header, which is not read for the scale.
+            let factor = if file.starts_with("diffusers") { 0.5 } else { 1.0 };
+            compare(report, numbers, fro / factor, factor);
+            compared += 1;
+        }
+    }
+    assert_eq!(compared, 32 + 18 + 12);
+}
+
+fn compare(report: &ModuleReport, numbers: &Value, fro: f64, factor: f64) {
+    let close = |found: f64, wanted: f64, relative: f64| {
+        assert!((found - wanted).abs() <= relative * wanted.abs(), "{}: {found} {wanted}", report.name);
+    };
+    close(report.frobenius.expect(&report.name), fro, 1e-10);
+    let spectrum = report.spectrum.as_ref().expect(&report.name);
+    close(spectrum.spectral, numbers["spec"].as_f64().unwrap() / factor, 1e-7);
+    close(spectrum.stable_rank, numbers["stable"].as_f64().unwrap(), 1e-7);
+    close(spectrum.effective_rank, numbers["eff"].as_f64().unwrap(), 1e-7);
+    for (key, share) in [("k90", 0.9), ("k95", 0.95), ("k99", 0.99)] {
+        assert_eq!(spectrum.energy_rank(share) as u64, numbers[key].as_u64().unwrap(), "{}", report.name);
+    }
+}
+
+fn file(tensors: &[(&str, &[u64], &[f32])]) -> Vec<u8> {
+    let (mut entries, mut data) = (serde_json::Map::new(), Vec::new());
+    for (name, shape, values) in tensors {
+        let start = data.len();
+        values.iter().for_each(|value| data.extend(value.to_le_bytes()));
+        let entry = serde_json::json!({"dtype": "F32", "shape": shape, "data_offsets": [start, data.len()]});
+        entries.insert((*name).to_owned(), entry);
+    }
+    let header = Value::Object(entries).to_string();
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(header.as_bytes());
+    bytes.extend(data);
+    bytes
+}
+
+fn reason(tensors: &[(&str, &[u64], &[f32])]) -> String {
+    let bytes = file(tensors);
+    let header = Header::read(&bytes, bytes.len() as u64).unwrap();
+    let reports = measure(&header, &bytes, 1, &AtomicBool::new(false)).unwrap();
+    reports[0].reason.clone().expect("a module that cannot be measured says why")
+}
+
+#[test]
+fn damaged_modules_say_why_they_have_no_numbers() {
+    let up: (&str, &[u64], &[f32]) = ("a.lora_up.weight", &[2, 1], &[1.0, 2.0]);
+    assert!(reason(&[up]).contains("missing"));
+    assert!(reason(&[up, ("a.lora_down.weight", &[2, 1], &[1.0, 2.0])]).contains("ranks"));
+    assert!(reason(&[up, ("a.lora_down.weight", &[1, 0], &[])]).contains("empty"));
+    assert!(reason(&[up, ("a.lora_down.weight", &[1, 2], &[1.0, f32::NAN])]).contains("finite"));
+    let many = vec![0.0; 5000];
+    assert!(reason(&[("a.lora_down.weight", &[5000, 1], &many)]).contains("4096"));
+}
+
+#[test]
+fn an_evaluation_stops_when_it_is_told_to() {
+    let bytes = file(&[("a.lora_up.weight", &[1, 1], &[1.0]), ("a.lora_down.weight", &[1, 1], &[1.0])]);
+    let header = Header::read(&bytes, bytes.len() as u64).unwrap();
+    let result = measure(&header, &bytes, 1, &AtomicBool::new(true));
+    assert!(matches!(result, Err(EvaluateError::Cancelled)));
+}
