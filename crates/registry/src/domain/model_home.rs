@@ -108,6 +108,11 @@ impl ModelHome {
 }
 
 impl StyleCategory {
+    /// Whether a category is one of these, and none that a user made.
+    pub fn is_own(id: &str) -> bool {
+        STYLES.iter().map(|(_, category)| category).chain([&OTHER_STYLES]).any(|category| category.id == id)
+    }
+
     /// The category of styles for that base model.
     pub fn of(base_model: &str) -> Self {
         let base_model = base_model.to_lowercase();

@@ -6,6 +6,7 @@ use axum::{Json as JsonBody, Router};
 use http::StatusCode;
 use lorakeep_registry::{AddVersion, Added, Error, Promoted};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::extract::{self, PathId, Query};
 use super::{civitai_image, civitai_map};
@@ -17,6 +18,7 @@ pub(super) fn routes() -> Router<App> {
         .route("/api/admin/models/civitai-map", get(civitai_map::show))
         .route("/api/admin/civitai/image/{image_id}", get(civitai_image::show))
         .route("/api/admin/civitai/add/{version_id}", post(add))
+        .route("/api/admin/loras/reclassify", post(reclassify))
         .route("/api/admin/civitai/promote-to-lora/{version_id}", post(promote))
 }
 
@@ -43,6 +45,11 @@ async fn promote(
     PathId(version_id): PathId,
 ) -> Result<JsonBody<PromotedView>, Refusal> {
     Ok(JsonBody(app.registry().promote_version(version_id).await?.into()))
+}
+
+async fn reclassify(State(app): AppState) -> Result<JsonBody<Value>, Refusal> {
+    let categories = app.registry().reclassify_styles().await?;
+    Ok(JsonBody(json!({ "status": "reclassified", "categories": categories })))
 }
 
 /// What is gone upstream is 404; any other refusal of an upstream is 502, so that it never looks like one of ours.

@@ -86,12 +86,16 @@ async fn the_civitai_map_has_both_indexes() {
         {"name": "From elsewhere", "file": "x.safetensors", "dest": "checkpoints"},
     ]);
     studio.import(CatalogName::Models, models).await;
+    let file = studio.registry.config().models_dir.join("checkpoints/juggernautXL_v9.safetensors");
+    std::fs::create_dir_all(file.parent().expect("it has one")).expect("made");
+    std::fs::write(file, b"12345").expect("written");
+    assert_eq!(studio.post("/api/admin/scan").await.0, 200);
     let expected = json!({
         "by_version": {
             "123456": {
                 "file": "juggernautXL_v9.safetensors", "dest": "checkpoints", "name": "Juggernaut XL v9 [SDXL FP16]",
-                "base_model": "SDXL 1.0", "status": "missing", "civitai_model_id": 789, "catalog": "models",
-                "size_expected": 6_500_000_000_u64,
+                "base_model": "SDXL 1.0", "status": "present", "civitai_model_id": 789, "catalog": "models",
+                "size_expected": 6_500_000_000_u64, "size_disk": 5,
             },
             "123457": {
                 "file": "other.safetensors", "dest": "checkpoints", "name": "Other", "base_model": "", "status": "missing",
@@ -217,4 +221,15 @@ async fn an_image_that_is_hidden_or_unreachable_is_404_or_502() {
     studio.standin.clear_faults();
     studio.standin.fault("/api/v1/images", Fault::status(403), Times::Always);
     assert_eq!(studio.get("/api/admin/civitai/image/12").await.0, 502);
+}
+
+#[tokio::test]
+async fn reclassified_styles_are_counted_by_category() {
+    let studio = Studio::start().await;
+    let catalog = json!({"version": 1, "categories": [{"id": "other_loras", "name": "Other LoRAs", "models": [
+        {"file": "a.pt", "dest": "loras", "base_model": "Flux.1 D"}, {"file": "b.pt", "dest": "loras"},
+    ]}]});
+    studio.import(CatalogName::Loras, catalog).await;
+    let expected = json!({"status": "reclassified", "categories": {"flux_loras": 1, "other_loras": 1}});
+    assert_eq!(studio.post("/api/admin/loras/reclassify").await, (200, expected));
 }

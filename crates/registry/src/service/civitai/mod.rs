@@ -5,6 +5,7 @@ mod image;
 mod lookups;
 mod map;
 mod promote;
+mod reclassify;
 #[cfg(test)]
 mod tests;
 

@@ -179,3 +179,18 @@ async fn the_map_knows_each_version_once_and_styles_speak_for_both() {
     assert_eq!(seen, [(1, "d.safetensors", "missing"), (2, "b.safetensors", "present")]);
     assert_eq!(map.by_model, [(9, vec![1, 2])]);
 }
+
+#[tokio::test]
+async fn styles_are_sorted_again_and_categories_of_users_are_left_alone() {
+    let studio = Studio::new().await;
+    studio.add(Loras, "other_loras", json!({"file": "a.pt", "dest": "loras", "base_model": "Pony"})).await;
+    studio.add(Loras, "other_loras", json!({"file": "b.pt", "dest": "loras"})).await;
+    studio.add(Loras, "mine", json!({"file": "c.pt", "dest": "loras", "base_model": "Pony"})).await;
+    let counts = studio.registry.reclassify_styles().await.unwrap();
+    assert_eq!(
+        counts.into_iter().collect::<Vec<_>>(),
+        [("other_loras".to_owned(), 1), ("sdxl_loras".to_owned(), 1)]
+    );
+    let category = |file: &str| studio.registry.find_entry(file, None).unwrap().entry.category.clone();
+    assert_eq!([category("a.pt"), category("b.pt"), category("c.pt")], ["sdxl_loras", "other_loras", "mine"]);
+}
