@@ -31,7 +31,7 @@ def measure(bench):
 
         def aria2c():
             fresh(out)
-            return run(["aria2c", "--no-conf", "-q", f"-x{CONNECTIONS}", f"-s{CONNECTIONS}", "--file-allocation=none",
+            return run(["aria2c", "--no-conf", "-q", f"-x{CONNECTIONS}", f"-s{CONNECTIONS}", "--file-allocation=falloc",
                         f"--checksum=sha-256={file['sha256']}", "-d", out, "-o", FILE, file["url"]], bench.folder)
 
         results = alternate({"lorakeep download": ours, "aria2c -x4 -s4 with checksum": aria2c}, bench.rounds)

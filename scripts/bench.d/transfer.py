@@ -35,7 +35,7 @@ class Race:
         engine = os.path.join(os.path.dirname(self.bench.binary), "examples", "fetch")
         if os.path.exists(engine):
             named["transfer engine alone"] = lambda: self.plain([engine, self.url, self.target, self.sha256])
-        aria2c = ["aria2c", "--no-conf", "-q", "-x4", "-s4", "--file-allocation=none",
+        aria2c = ["aria2c", "--no-conf", "-q", "-x4", "-s4", "--file-allocation=falloc",
                   f"--checksum=sha-256={self.sha256}", "-d", self.out, "-o", FILE, self.url]
         both = f'curl -sSfo "{self.target}" "{self.url}" && echo "{self.sha256}  {self.target}" | sha256sum -c --quiet'
         return named | {
