@@ -5,6 +5,10 @@ use super::matrix::Matrix;
 
 /// The widest product whose spectrum is computed for a full matrix or the factors of a LoHa.
 const WIDE: usize = 256;
+/// The most elements that the Khatri-Rao factors of a LoHa may have.
+const ELEMENT_CAP: usize = 1 << 25;
+/// The most multiplications that the norm of a wide LoHa may take.
+const WORK_CAP: usize = 1 << 40;
 
 /// A change without its scale.
 #[derive(Clone, Debug)]
@@ -20,25 +24,26 @@ pub(super) enum Delta {
 }
 
 impl Delta {
-    /// The Frobenius norm and, where it is affordable, all singular values that can differ from zero.
-    pub(super) fn measure(&self) -> (f64, Option<Vec<f64>>) {
-        match self {
+    /// The Frobenius norm and, where it is affordable, all singular values that can differ from zero;
+    /// none when even the norm would take too long.
+    pub(super) fn measure(&self) -> Option<(f64, Option<Vec<f64>>)> {
+        Some(match self {
             Self::Product(left, right) => measure_product(left, right),
-            Self::Hadamard(first, second) if first.0.columns * second.0.columns <= WIDE => {
+            Self::Hadamard(first, second) if is_narrow(first, second) => {
                 let left = columns_by_columns(&first.0, &second.0);
                 let right = columns_by_columns(&first.1.transposed(), &second.1.transposed());
                 measure_product(&left, &right.transposed())
             }
-            Self::Hadamard(first, second) => (hadamard_norm(first, second), None),
+            Self::Hadamard(first, second) => (hadamard_norm(first, second)?, None),
             Self::Kronecker(first, second) => {
-                let ((one, ones), (other, others)) = (first.measure(), second.measure());
+                let ((one, ones), (other, others)) = (first.measure()?, second.measure()?);
                 let values = ones.zip(others).map(|(ones, others)| {
                     ones.iter().flat_map(|one| others.iter().map(move |other| one * other)).collect()
                 });
                 (one * other, values)
             }
             Self::Full(matrix) => (matrix.energy().sqrt(), full_values(matrix)),
-        }
+        })
     }
 }
 
@@ -58,6 +63,12 @@ fn full_values(matrix: &Matrix) -> Option<Vec<f64>> {
     })
 }
 
+/// Whether the product of both factors' widths, and what it takes to hold, is small enough.
+fn is_narrow(first: &(Matrix, Matrix), second: &(Matrix, Matrix)) -> bool {
+    let width = first.0.columns * second.0.columns;
+    width <= WIDE && (first.0.rows + first.1.columns).saturating_mul(width) <= ELEMENT_CAP
+}
+
 /// All products of a column of one with a column of the other, row by row (Khatri-Rao).
 fn columns_by_columns(one: &Matrix, other: &Matrix) -> Matrix {
     let lines = (0..one.rows).flat_map(|row| {
@@ -67,7 +78,12 @@ fn columns_by_columns(one: &Matrix, other: &Matrix) -> Matrix {
 }
 
 /// The exact norm of a wide LoHa, one row of the change at a time.
-fn hadamard_norm(first: &(Matrix, Matrix), second: &(Matrix, Matrix)) -> f64 {
+fn hadamard_norm(first: &(Matrix, Matrix), second: &(Matrix, Matrix)) -> Option<f64> {
+    let work =
+        first.0.rows.saturating_mul(first.1.columns).saturating_mul(first.0.columns + second.0.columns);
+    if work > WORK_CAP {
+        return None;
+    }
     let row_of = |factors: &(Matrix, Matrix), row: usize| {
         Matrix::new(1, factors.0.columns, factors.0.row(row).to_vec()).times(&factors.1)
     };
@@ -75,5 +91,5 @@ fn hadamard_norm(first: &(Matrix, Matrix), second: &(Matrix, Matrix)) -> f64 {
         let (one, other) = (row_of(first, row), row_of(second, row));
         one.values.iter().zip(&other.values).map(|(left, right)| (left * right).powi(2)).sum::<f64>()
     };
-    (0..first.0.rows).map(energy).sum::<f64>().sqrt()
+    Some((0..first.0.rows).map(energy).sum::<f64>().sqrt())
 }

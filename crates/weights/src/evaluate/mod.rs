@@ -9,6 +9,7 @@ mod delta;
 mod eigen;
 mod matrix;
 mod module;
+mod scale;
 mod spectrum;
 
 use std::collections::BTreeMap;
@@ -19,11 +20,13 @@ use std::thread;
 use serde::Serialize;
 
 pub use decode::Census;
+pub use scale::Scale;
 pub use spectrum::Spectrum;
 
 use crate::read::ReadAt;
 use crate::safetensors::{Header, Tensor};
 use module::{Parts, Reader, Unmeasured};
+use scale::Claims;
 
 /// Why an evaluation ended without an answer.
 #[derive(Debug, thiserror::Error)]
@@ -51,9 +54,7 @@ pub struct ModuleReport {
     /// The rank of the factors.
     pub rank: Option<u64>,
     /// What the product is multiplied with at strength 1.
-    pub scale: f64,
-    /// `tensor` when an alpha gave the scale, `assumed` when it is 1 for want of one.
-    pub scale_source: &'static str,
+    pub scale: Scale,
     /// The Frobenius norm of the change with its scale; for DoRA of its direction part.
     pub frobenius: Option<f64>,
     /// The singular values of the same and what they say.
@@ -75,6 +76,7 @@ pub fn measure<F: ReadAt + Sync + ?Sized>(
     cancelled: &AtomicBool,
 ) -> Result<Vec<ModuleReport>, EvaluateError> {
     let modules: Vec<(&str, Parts<'_>)> = group(&header.tensors).into_iter().collect();
+    let claims = Claims::new(header);
     let next = AtomicUsize::new(0);
     let work = || -> Result<Vec<(usize, ModuleReport)>, EvaluateError> {
         let mut done = Vec::new();
@@ -85,7 +87,7 @@ pub fn measure<F: ReadAt + Sync + ?Sized>(
             if cancelled.load(Ordering::Relaxed) {
                 return Err(EvaluateError::Cancelled);
             }
-            done.push((place, measure_module(header, file, name, parts)?));
+            done.push((place, measure_module(header, file, &claims, name, parts)?));
         }
         Ok(done)
     };
@@ -112,26 +114,30 @@ fn group(tensors: &[Tensor]) -> BTreeMap<&str, Parts<'_>> {
 fn measure_module<F: ReadAt + ?Sized>(
     header: &Header,
     file: &F,
+    claims: &Claims,
     name: &str,
     parts: &Parts<'_>,
 ) -> Result<ModuleReport, EvaluateError> {
     let mut reader = Reader { file, data_start: header.data_start(), parts, census: Census::default() };
-    let (scale, scale_source) = scale(header, file, parts)?;
+    let scale = scale::scale(header, file, claims, name, parts)?;
     let mut report = ModuleReport {
         name: name.to_owned(),
         algorithm: module::algorithm(parts),
         rank: module::rank(parts),
         scale,
-        scale_source,
         frobenius: None,
         spectrum: None,
         census: Census::default(),
         reason: None,
     };
     match reader.delta() {
-        Ok(delta) if reader.census.is_finite() && scale.is_finite() => {
-            let (norm, values) = delta.measure();
-            let size = scale.abs();
+        Ok(delta) if reader.census.is_finite() && scale.value.is_finite() => {
+            let Some((norm, values)) = delta.measure() else {
+                report.reason = Some("its change is too large to be measured".to_owned());
+                report.census = reader.census;
+                return Ok(report);
+            };
+            let size = scale.value.abs();
             report.frobenius = Some(norm * size);
             report.spectrum =
                 values.map(|values| Spectrum::new(values.iter().map(|value| value * size).collect()));
@@ -145,20 +151,4 @@ fn measure_module<F: ReadAt + ?Sized>(
     }
     report.census = reader.census;
     Ok(report)
-}
-
-/// Alpha over rank where the module has an alpha; a LoKr of two whole blocks ignores it.
-fn scale<F: ReadAt + ?Sized>(
-    header: &Header,
-    file: &F,
-    parts: &Parts<'_>,
-) -> Result<(f64, &'static str), EvaluateError> {
-    let (Some(alpha), Some(rank)) = (parts.get("alpha"), module::rank(parts)) else {
-        return Ok((1.0, "assumed"));
-    };
-    if alpha.elements() != 1 || rank == 0 || !decode::is_numeric(alpha.dtype) {
-        return Ok((1.0, "assumed"));
-    }
-    let (values, _) = decode::read(file, header.data_start(), alpha)?;
-    Ok((values[0] / rank as f64, "tensor"))
 }

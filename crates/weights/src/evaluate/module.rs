@@ -112,7 +112,7 @@ impl<F: ReadAt + ?Sized> Reader<'_, F> {
         self.check_size()?;
         match algorithm(self.parts) {
             "lora" | "dora" | "adalora" => self.product(),
-            "loha" => Ok(Delta::Hadamard(self.half("w1_a", "w1_b", "t1")?, self.half("w2_a", "w2_b", "t2")?)),
+            "loha" => self.hadamard(),
             "lokr" => {
                 let first = self.block("kron1", "kron1_a", "kron1_b", "")?;
                 let second = self.block("kron2", "kron2_a", "kron2_b", "kron2_t")?;
@@ -155,6 +155,15 @@ impl<F: ReadAt + ?Sized> Reader<'_, F> {
             }
         }
         joined(left, right).map(|(left, right)| Delta::Product(left, right))
+    }
+
+    fn hadamard(&mut self) -> Measured<Delta> {
+        let first = self.half("w1_a", "w1_b", "t1")?;
+        let second = self.half("w2_a", "w2_b", "t2")?;
+        if (first.0.rows, first.1.columns) != (second.0.rows, second.1.columns) {
+            return because("its two products have different sides");
+        }
+        Ok(Delta::Hadamard(first, second))
     }
 
     /// One of the two products of a LoHa; with a core its outer factor is stored turned.

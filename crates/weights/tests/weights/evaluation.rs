@@ -26,22 +26,20 @@ fn every_factored_algorithm_has_the_numbers_of_its_full_change() {
         for (name, numbers) in modules.as_object().unwrap() {
             let Some(fro) = numbers["fro"].as_f64() else { continue };
             let report = reports.iter().find(|report| report.name == *name).expect(name);
-            // Alpha of this file is in its header, which is not read for the scale.
-            let factor = if file.starts_with("diffusers") { 0.5 } else { 1.0 };
-            compare(report, numbers, fro / factor, factor);
+            compare(report, numbers, fro);
             compared += 1;
         }
     }
     assert_eq!(compared, 32 + 18 + 12);
 }
 
-fn compare(report: &ModuleReport, numbers: &Value, fro: f64, factor: f64) {
+fn compare(report: &ModuleReport, numbers: &Value, fro: f64) {
     let close = |found: f64, wanted: f64, relative: f64| {
         assert!((found - wanted).abs() <= relative * wanted.abs(), "{}: {found} {wanted}", report.name);
     };
     close(report.frobenius.expect(&report.name), fro, 1e-10);
     let spectrum = report.spectrum.as_ref().expect(&report.name);
-    close(spectrum.spectral, numbers["spec"].as_f64().unwrap() / factor, 1e-7);
+    close(spectrum.spectral, numbers["spec"].as_f64().unwrap(), 1e-7);
     close(spectrum.stable_rank, numbers["stable"].as_f64().unwrap(), 1e-7);
     close(spectrum.effective_rank, numbers["eff"].as_f64().unwrap(), 1e-7);
     for (key, share) in [("k90", 0.9), ("k95", 0.95), ("k99", 0.99)] {
@@ -80,6 +78,29 @@ fn damaged_modules_say_why_they_have_no_numbers() {
     assert!(reason(&[up, ("a.lora_down.weight", &[1, 2], &[1.0, f32::NAN])]).contains("finite"));
     let many = vec![0.0; 5000];
     assert!(reason(&[("a.lora_down.weight", &[5000, 1], &many)]).contains("4096"));
+}
+
+#[test]
+fn a_scale_that_only_the_header_has_is_used_and_named() {
+    for report in evaluated("diffusers_unet.safetensors") {
+        assert!((report.scale.value - 0.5).abs() < 1e-15 && (report.scale.by_tensor - 1.0).abs() < 1e-15);
+        assert_eq!(report.scale.source, "header:lora_adapter_metadata");
+    }
+    let reports = evaluated("lycoris_all_algos.safetensors");
+    let alone = reports.iter().find(|report| report.name == "lora_unet_lokr_lin_full").unwrap();
+    assert_eq!(alone.scale.source, "assumed", "two whole blocks have no rank to divide by");
+}
+
+#[test]
+fn products_of_a_loha_with_different_sides_are_no_panic() {
+    let ones = [1.0_f32; 6];
+    let reason = reason(&[
+        ("a.hada_w1_a", &[2, 1], &ones[..2]),
+        ("a.hada_w1_b", &[1, 3], &ones[..3]),
+        ("a.hada_w2_a", &[1, 1], &ones[..1]),
+        ("a.hada_w2_b", &[1, 3], &ones[..3]),
+    ]);
+    assert!(reason.contains("different sides"));
 }
 
 #[test]
