@@ -51,6 +51,20 @@ pub enum Error {
     /// The input is wrong; nothing was changed.
     #[error("{}", .0)]
     Invalid(Invalid),
+    /// The content is larger than this installation takes.
+    #[error("{message}")]
+    TooLarge {
+        /// What the limit is.
+        message: String,
+    },
+    /// The content may be a program; it was kept in quarantine.
+    #[error("{message}")]
+    Quarantined {
+        /// Why, and what can be done.
+        message: String,
+        /// SHA-256 of the content, by which an admin may release it.
+        sha256: String,
+    },
     /// The caller may not do this.
     #[error("{message}")]
     Denied {
@@ -164,6 +178,8 @@ impl Error {
                 code
             }
             Self::Invalid(invalid) => invalid.code,
+            Self::TooLarge { .. } => "too_large",
+            Self::Quarantined { .. } => "quarantined",
             Self::Denied { .. } => "denied",
             Self::Busy { .. } => "busy",
             Self::Internal { .. } => "internal",

@@ -8,9 +8,10 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use lorakeep_registry::Registry;
 use tokio_util::sync::CancellationToken;
 
+use crate::bearer::Verifier;
 use crate::guesses::GuessLimiter;
 use crate::studio::Studio;
-use crate::{envelope, measure, operations, requests, studio, web};
+use crate::{envelope, measure, operations, requests, studio, vault, web};
 
 /// The version of the program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -23,6 +24,7 @@ struct Inner {
     registry: Registry,
     guesses: GuessLimiter,
     studio: Studio,
+    bearer: Option<Verifier>,
 }
 
 /// The state as handlers take it.
@@ -40,6 +42,11 @@ impl App {
     pub(crate) fn studio(&self) -> &Studio {
         &self.0.studio
     }
+
+    /// What checks tokens; `None` while none can be right.
+    pub(crate) fn bearer(&self) -> Option<&Verifier> {
+        self.0.bearer.as_ref()
+    }
 }
 
 /// The whole HTTP application, without a network: for tests, and for a command line that works on its own data folder.
@@ -53,10 +60,15 @@ pub fn app(registry: Registry) -> Router {
 pub(crate) fn build(registry: Registry, shutdown: CancellationToken) -> Router {
     measure::install();
     let studio = Studio::new(registry.clone(), shutdown);
-    let app = App(Arc::new(Inner { registry, guesses: GuessLimiter::default(), studio }));
+    let bearer = Verifier::load(&registry.config().access).unwrap_or_else(|error| {
+        tracing::error!(%error, "the vault stays closed");
+        None
+    });
+    let app = App(Arc::new(Inner { registry, guesses: GuessLimiter::default(), studio, bearer }));
     Router::new()
         .merge(studio::routes(&app))
         .merge(operations::routes(&app))
+        .merge(vault::routes(&app))
         .merge(web::routes())
         .fallback(envelope::not_found)
         .method_not_allowed_fallback(envelope::method_not_allowed)

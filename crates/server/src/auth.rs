@@ -30,6 +30,8 @@ pub(crate) enum Credential {
     Trusted,
     /// The admin key.
     Key,
+    /// A bearer token.
+    Token,
     /// None, or a wrong one.
     Nothing,
 }
@@ -39,6 +41,7 @@ impl Credential {
         match self {
             Self::Trusted => "local",
             Self::Key => "key",
+            Self::Token => "token",
             Self::Nothing => "anonymous",
         }
     }

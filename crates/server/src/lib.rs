@@ -4,20 +4,25 @@
 //! - [`wire`]: HTTP/1.1 with time-outs and caps
 //! - `requests`: what every request passes: id, log line, metrics, panics, security headers
 //! - `auth`: who asks; `problem`: what an error means in HTTP, for every surface
-//! - `studio`: `/api/admin/**`; `operations`: `/api/health` and `/metrics`; `web`: pages
+//! - `extract`, `multipart`: input of requests, for every surface; [`bearer`]: tokens of the vault
+//! - `studio`: `/api/admin/**`; `vault`: `/api/v1/**`; `operations`: `/api/health` and `/metrics`; `web`: pages
 //! - [`telemetry`]: logs of the process
 
 mod app;
 mod auth;
+pub mod bearer;
 mod envelope;
+mod extract;
 mod forwarded;
 mod guesses;
 mod measure;
+mod multipart;
 mod operations;
 mod problem;
 mod requests;
 mod studio;
 pub mod telemetry;
+mod vault;
 mod web;
 pub mod wire;
 
@@ -45,6 +50,9 @@ pub async fn serve_with(
     shutdown: CancellationToken,
 ) -> io::Result<()> {
     limits.fit_to_open_files();
+    // A key that cannot be used is a mistake to see now, not with the first token.
+    bearer::Verifier::load(&registry.config().access)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
     let router = app::build(registry, shutdown.clone());
     wire::serve(listeners, router, limits, shutdown).await;
     Ok(())

@@ -55,6 +55,8 @@ impl From<&Error> for Problem {
                 let detail = invalid.message.clone();
                 Self { detail, suggestion: invalid.suggestion.clone(), ..new(StatusCode::BAD_REQUEST) }
             }
+            Error::TooLarge { .. } => new(StatusCode::PAYLOAD_TOO_LARGE),
+            Error::Quarantined { .. } => new(StatusCode::UNPROCESSABLE_ENTITY),
             Error::Denied { .. } => new(StatusCode::FORBIDDEN),
             Error::Busy { retry_after_seconds, .. } => {
                 Self::busy(error.to_string(), retry_after_seconds.unwrap_or(RETRY_AFTER_SECONDS))
@@ -92,6 +94,8 @@ mod tests {
             (Error::not_found(Thing::Entry, "a"), 404, "not_found"),
             (Error::conflict("file_present", "no"), 409, "file_present"),
             (Error::invalid("unsafe_name", "file", "no"), 400, "unsafe_name"),
+            (Error::TooLarge { message: "no".into() }, 413, "too_large"),
+            (Error::Quarantined { message: "no".into(), sha256: "00".into() }, 422, "quarantined"),
             (Error::Denied { message: "no".into() }, 403, "denied"),
             (Error::Busy { message: "no".into(), retry_after_seconds: None }, 429, "busy"),
             (Error::Upstream { code: "gated", status: Some(500), message: "no".into() }, 502, "gated"),

@@ -47,6 +47,14 @@ id! {
     /// One deleted file that can come back.
     BinItemId
 }
+id! {
+    /// One upload.
+    UploadId
+}
+id! {
+    /// One quarantined file: the id of the download or upload that brought it.
+    QuarantineId
+}
 
 /// A UUID version 7 (RFC 9562) of that moment.
 fn uuid_at(now: DateTime<Utc>) -> Uuid {

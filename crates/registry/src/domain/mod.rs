@@ -24,7 +24,7 @@ mod repo_home;
 pub use lorakeep_weights::Sha256;
 
 pub use base_model::BaseModelFamilies;
-pub use caller::{Caller, CallerKind};
+pub use caller::{Caller, CallerKind, Right, Role, TokenCaller};
 pub use catalog::{CatalogName, Category};
 pub use display_name::{added_name, cleaned_name};
 pub use document::{EntryDocument, FieldValue};
@@ -34,7 +34,7 @@ pub use facts::{Facts, TakenOver, take_over};
 pub use generation::{
     Dependency, DependencySource, clean_prompt, dependencies, inferred_process, workflow_type,
 };
-pub use ids::{BinItemId, DownloadId, EntryId};
+pub use ids::{BinItemId, DownloadId, EntryId, QuarantineId, UploadId};
 pub use media::{MediaFormat, SNIFFED_BYTES};
 pub use merge::{FieldConflict, MergedEntry, merge_entry};
 pub use model_home::{ModelHome, StyleCategory};

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use rustix::io::Errno;
+
 use crate::error::Error;
 
 /// Disk full and read-only are states that the user can change; anything else is for the log.
@@ -20,4 +22,9 @@ pub(crate) fn io_error(what: &str, error: io::Error) -> Error {
         },
         _ => Error::internal(what, error),
     }
+}
+
+/// What the system says when a part of the way is a link that is not to be followed.
+pub(crate) fn is_link_in_the_way(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::LOOP | Errno::NOTDIR))
 }

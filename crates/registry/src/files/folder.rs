@@ -83,6 +83,12 @@ impl Folder {
         Ok(Some(Item { kind, size_bytes: u64::try_from(status.st_size).unwrap_or_default() }))
     }
 
+    /// Opens a file for reading; a link is not followed.
+    pub(crate) fn read(&self, name: &str) -> io::Result<std::fs::File> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        Ok(openat(&self.0, name, flags, Mode::empty())?.into())
+    }
+
     /// Moves a file to another folder of the same file system under a name that is free there; durable when it returns.
     ///
     /// `AlreadyExists` when the name is taken, `CrossesDevices` on another file system; nothing has happened then.

@@ -5,15 +5,17 @@ mod failure;
 mod folder;
 mod lock;
 mod scan;
+mod share;
 mod space;
 mod watch;
 mod write;
 
 pub(crate) use bin::{BinFolders, BinPlace};
-pub(crate) use failure::io_error;
+pub(crate) use failure::{io_error, is_link_in_the_way};
 pub(crate) use folder::{Folder, Item, Kind};
 pub(crate) use lock::DataLock;
 pub(crate) use scan::{Scan, scan, stamp_at};
+pub(crate) use share::{remove_file, share_bytes};
 pub(crate) use space::free_bytes;
 pub(crate) use watch::{FolderWatcher, Heard};
 pub(crate) use write::{keep_copy, replace_file};

@@ -7,7 +7,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::Registry;
 use super::import::Places;
-use crate::domain::{CatalogName, Category, Entry, EntryDocument, EntryId};
+use crate::domain::{CatalogName, Category, Entry, EntryDocument, EntryId, UploadId};
 use crate::error::{Error, Result, Thing};
 use crate::library::{CatalogChange, CatalogHead, Placed};
 
@@ -31,10 +31,20 @@ impl Registry {
     ///
     /// Runs to its end although the caller may give up waiting, so that memory never misses what the database has.
     pub(super) async fn commit(&self, turn: CatalogTurn, changes: Vec<CatalogChange>) -> Result<()> {
+        self.commit_of(turn, changes, None).await
+    }
+
+    /// As [`Registry::commit`]; in the same transaction that upload is done.
+    pub(super) async fn commit_of(
+        &self,
+        turn: CatalogTurn,
+        changes: Vec<CatalogChange>,
+        done: Option<UploadId>,
+    ) -> Result<()> {
         let registry = self.clone();
         self.uninterrupted(async move {
             let _turn = turn;
-            registry.inner.store.apply_catalog_changes(&changes).await?;
+            registry.inner.store.apply_catalog_changes(&changes, done).await?;
             let mut library = registry.library_mut();
             for change in changes {
                 library.apply(change);
@@ -55,6 +65,17 @@ impl Registry {
         category: &Category,
         document: EntryDocument,
     ) -> Result<Arc<Entry>> {
+        self.insert_entry_of(catalog, category, document, None).await
+    }
+
+    /// As [`Registry::insert_entry`]; in the same transaction that upload is done.
+    pub(super) async fn insert_entry_of(
+        &self,
+        catalog: CatalogName,
+        category: &Category,
+        document: EntryDocument,
+        done: Option<UploadId>,
+    ) -> Result<Arc<Entry>> {
         let turn = self.catalog_turn().await;
         let id = EntryId::new(self.inner.clock.now());
         let entry = Arc::new(Entry::from_document(id, catalog, &category.id, document)?);
@@ -71,7 +92,7 @@ impl Registry {
                 changed_version: change.head.version,
             });
         }
-        self.commit(turn, vec![change]).await?;
+        self.commit_of(turn, vec![change], done).await?;
         Ok(entry)
     }
 

@@ -14,6 +14,7 @@ mod enqueue;
 mod entries;
 mod gallery;
 mod health;
+mod identification;
 mod import;
 pub(crate) mod jobs;
 pub(crate) mod live;
@@ -24,11 +25,14 @@ mod parts;
 mod placement;
 mod presence;
 mod program;
+mod quarantine;
 mod settings;
 mod studio;
 mod sync;
 #[cfg(test)]
 pub(crate) mod testing;
+mod uploads;
+mod vault;
 mod verification;
 mod watching;
 
@@ -56,10 +60,14 @@ pub use civitai::{
 pub use doctor::{Check, CheckOutcome, Health};
 pub use downloads::{BatchReport, DownloadFilter, Enqueue, Enqueued, JobState, Placement, Skipped};
 pub use gallery::{GalleryFilter, GalleryImage, GalleryProgress, GalleryRequest, MediaFile, ModelGallery};
+pub use identification::{FileFacts, TriggerWordFact, inspect_file};
 pub use metadata::{FetchScope, FetchState, FetchWord};
 pub use presence::{AdoptReport, ScanReport, UnlistedFile};
+pub use quarantine::{QuarantineSource, QuarantinedFile};
 pub use settings::{Settings, SettingsChange};
 pub use sync::{SyncConflict, SyncReport, UpdateCheck};
+pub use uploads::{Upload, UploadDetails, UploadRoute, Uploaded};
+pub use vault::{LoraFile, LoraFilter, VaultDeleted};
 pub use verification::{VerificationReport, VerifiedFile};
 
 /// The product, opened on one data folder. Cheap to clone; all clones are the same.
@@ -93,6 +101,8 @@ pub(crate) struct Inner {
     /// The present or last run of re-hashing.
     verification: std::sync::Mutex<Option<verification::Run>>,
     pub(crate) studio: studio::Studio,
+    /// Held by whoever gives an upload its name and place.
+    upload_turn: tokio::sync::Mutex<()>,
     /// Background work; `close` waits for all of it.
     pub(crate) tasks: TaskTracker,
     /// Tells background work to end.

@@ -58,6 +58,7 @@ impl Registry {
                 stored: std::sync::Mutex::new(stored),
                 jobs,
                 studio: Studio::default(),
+                upload_turn: Mutex::default(),
                 verification: std::sync::Mutex::default(),
                 tasks: TaskTracker::new(),
                 stopping: CancellationToken::new(),
@@ -73,6 +74,7 @@ impl Registry {
         registry.open_catalog_files().await?;
         registry.open_downloads().await?;
         registry.open_studio().await?;
+        registry.open_uploads().await?;
         Ok(registry)
     }
 

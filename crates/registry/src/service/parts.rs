@@ -6,8 +6,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use uuid::Uuid;
+
 use super::Registry;
-use crate::domain::{DownloadId, DownloadState};
+use crate::domain::{DownloadId, DownloadState, QuarantineId};
 use crate::error::{Error, Result};
 
 /// The part file's ending, its journal's, and that of a copy that shares another file's bytes.
@@ -19,12 +21,12 @@ impl Registry {
         self.parts_folder().join(format!("{id}.part"))
     }
 
-    /// Where a file is kept whose content may not be loaded.
-    pub(crate) fn quarantine_path(&self, id: DownloadId) -> PathBuf {
+    /// Where a file is kept whose content may not be loaded; `id` is that of what brought it.
+    pub(crate) fn quarantine_path(&self, id: Uuid) -> PathBuf {
         self.hidden_folder().join("quarantine").join(format!("{id}.quarantined"))
     }
 
-    fn parts_folder(&self) -> PathBuf {
+    pub(super) fn parts_folder(&self) -> PathBuf {
         self.hidden_folder().join("parts")
     }
 
@@ -48,7 +50,8 @@ impl Registry {
 
     /// Removes the quarantined file of a job that starts anew.
     pub(crate) async fn remove_quarantined_of(&self, id: DownloadId) -> Result<()> {
-        remove(&self.quarantine_path(id)).await
+        remove(&self.quarantine_path(id.0)).await?;
+        self.inner.store.delete_quarantined(QuarantineId(id.0)).await
     }
 
     /// Removes parts that no job will use again. What cannot be removed now is tried at the next start.

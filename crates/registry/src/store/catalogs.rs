@@ -7,8 +7,9 @@ use serde_json::{Map, Value};
 use sqlx::QueryBuilder;
 use uuid::Uuid;
 
+use super::uploads::FINISH_UPLOAD;
 use super::{Store, on_db};
-use crate::domain::{CatalogName, Category, Entry, EntryDocument, EntryId, ModelFolder};
+use crate::domain::{CatalogName, Category, Entry, EntryDocument, EntryId, ModelFolder, UploadId};
 use crate::error::{Error, Result};
 use crate::library::{CatalogChange, CatalogHead, Placed, PlacedCategory};
 
@@ -90,8 +91,12 @@ impl Store {
         Ok(changes)
     }
 
-    /// Makes changes durable, all or none.
-    pub(crate) async fn apply_catalog_changes(&self, changes: &[CatalogChange]) -> Result<()> {
+    /// Makes changes durable, all or none; in the same transaction that upload is done.
+    pub(crate) async fn apply_catalog_changes(
+        &self,
+        changes: &[CatalogChange],
+        done: Option<UploadId>,
+    ) -> Result<()> {
         on_db!(&self.write, pool => {
             let mut transaction = pool.begin().await?;
             for change in changes {
@@ -137,6 +142,9 @@ impl Store {
                 for id in &change.removed_categories {
                     sqlx::query(DELETE_CATEGORY).bind(name).bind(id).execute(&mut *transaction).await?;
                 }
+            }
+            if let Some(upload) = done {
+                sqlx::query(FINISH_UPLOAD).bind(upload.0).execute(&mut *transaction).await?;
             }
             transaction.commit().await?;
         });

@@ -13,11 +13,13 @@ mod files;
 mod gallery;
 mod merged;
 mod metadata;
+mod quarantine;
 mod settings;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+mod uploads;
 
 use sqlx::{PgPool, SqlitePool};
 
@@ -27,6 +29,8 @@ pub(crate) use bin::{BinFilter, BinRoot, BinState, StoredBinItem};
 pub(crate) use downloads::{Lease, STEP, StoredDownload};
 pub(crate) use gallery::StoredImage;
 pub(crate) use metadata::StoredFetch;
+pub(crate) use quarantine::StoredQuarantined;
+pub(crate) use uploads::{BinEntry, StoredUpload};
 
 /// One pool of one of the two databases.
 #[derive(Debug, Clone)]

@@ -64,7 +64,7 @@ both_databases! {
     async fn entries_come_back_with_fields_and_numbers_as_they_were(store: Store) {
         let document = json!({"zeta": 1, "file": "a.pt", "dest": "vae", "size_gb": 4.0, "alpha": [0.067, "é", null]});
         let entries = [entry(1, CatalogName::Models, document.clone())];
-        store.apply_catalog_changes(&[change(&entries)]).await.unwrap();
+        store.apply_catalog_changes(&[change(&entries)], None).await.unwrap();
         let library = reread(&store).await;
         let catalog = library.catalog(CatalogName::Models);
         assert_eq!((catalog.head.version, catalog.head.date.as_str()), (7, "2026-01-02 03:04"));
@@ -79,11 +79,11 @@ both_databases! {
         let names: Vec<_> = (0..1200_u128)
             .map(|number| entry(number, CatalogName::Models, document(&format!("{number}.pt"), "old")))
             .collect();
-        store.apply_catalog_changes(&[change(&names)]).await.unwrap();
+        store.apply_catalog_changes(&[change(&names)], None).await.unwrap();
         let renamed = entry(5, CatalogName::Models, document("5.pt", "new"));
         let mut second = change(&[renamed]);
         second.removed = names[10..].iter().map(|entry| entry.id).collect();
-        store.apply_catalog_changes(&[second]).await.unwrap();
+        store.apply_catalog_changes(&[second], None).await.unwrap();
         let library = reread(&store).await;
         let order: Vec<&str> =
             library.catalog(CatalogName::Models).entries().map(|entry| entry.document.name()).collect();
@@ -94,12 +94,12 @@ both_databases! {
     async fn two_entries_of_one_path_are_refused_whole(store: Store) {
         let document = json!({"file": "a.pt", "dest": "vae"});
         let twins = [entry(1, CatalogName::Models, document.clone()), entry(2, CatalogName::Models, document)];
-        assert!(store.apply_catalog_changes(&[change(&twins)]).await.is_err());
+        assert!(store.apply_catalog_changes(&[change(&twins)], None).await.is_err());
         assert!(store.load_catalogs().await.unwrap().is_empty(), "nothing of the change stays");
     }
 
     async fn a_face_is_remembered(store: Store) {
-        store.apply_catalog_changes(&[change(&[])]).await.unwrap();
+        store.apply_catalog_changes(&[change(&[])], None).await.unwrap();
         store.save_face(CatalogName::Models, 6, "ab").await.unwrap();
         let head = reread(&store).await.catalog(CatalogName::Models).head.clone();
         assert_eq!((head.version, head.face_version, head.face_sha256.as_deref()), (7, 6, Some("ab")));

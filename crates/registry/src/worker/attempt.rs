@@ -2,8 +2,8 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use lorakeep_transfer::{Expected, Fetched, Outcome, Request, Sha256Digest, TransferError};
 use lorakeep_weights::Sha256;
@@ -12,11 +12,11 @@ use url::Url;
 use super::failure::Failure;
 use super::gate::ContentGate;
 use super::observer::Watch;
-use crate::domain::{Download, DownloadState, Entry, FileFact, Origin, Verification};
+use crate::domain::{Download, DownloadState, Entry, FileFact, Origin, QuarantineId, Verification};
 use crate::files::stamp_at;
 use crate::service::Registry;
 use crate::service::live::Live;
-use crate::store::StoredDownload;
+use crate::store::{StoredDownload, StoredQuarantined};
 use crate::upstream::source::Source;
 
 /// Everything that a try needs.
@@ -24,6 +24,8 @@ pub(super) struct Attempt {
     pub(super) registry: Registry,
     pub(super) stored: StoredDownload,
     pub(super) live: Arc<Live>,
+    /// The rule that the content broke, when it was denied.
+    pub(super) broken_rule: Arc<OnceLock<&'static str>>,
 }
 
 /// How a try ended well.
@@ -136,7 +138,7 @@ impl Attempt {
             result = if is_missing(&found) { result } else { found };
         }
         match result {
-            Ok(fetched) => self.fetched(fetched, origin),
+            Ok(fetched) => self.fetched(fetched, origin).await,
             // Somebody put a file there meanwhile; it is kept.
             Err(TransferError::Exists(_)) => {
                 let computed = self.hash(self.destination()).await?;
@@ -154,8 +156,11 @@ impl Attempt {
         expected: Option<Sha256>,
     ) -> Result<Fetched, TransferError> {
         let Download { id, path, force, .. } = self.download();
-        let gate =
-            ContentGate { file_name: path.file.to_string(), quarantine: self.registry.quarantine_path(*id) };
+        let gate = ContentGate {
+            file_name: path.file.to_string(),
+            quarantine: self.registry.quarantine_path(id.0),
+            broken_rule: Arc::clone(&self.broken_rule),
+        };
         let request = Request {
             url: url.clone(),
             credential: source.credential.clone(),
@@ -173,7 +178,7 @@ impl Attempt {
         engine.fetch(request, Arc::new(watch), self.live.cancel.clone()).await
     }
 
-    fn fetched(&self, fetched: Fetched, origin: &Origin) -> Result<Ended, Failure> {
+    async fn fetched(&self, fetched: Fetched, origin: &Origin) -> Result<Ended, Failure> {
         count_bytes(origin, fetched.fetched_bytes);
         tracing::info!(
             download.id = %self.download().id,
@@ -185,7 +190,24 @@ impl Attempt {
             "bytes are here"
         );
         match fetched.outcome {
-            Outcome::Quarantined { reason } => Ok(Ended::Quarantined { reason }),
+            Outcome::Quarantined { reason } => {
+                let sha256 = Sha256::from_bytes(*fetched.sha256.as_bytes());
+                let Download { id, path, .. } = self.download();
+                let file = StoredQuarantined {
+                    id: QuarantineId(id.0),
+                    is_upload: false,
+                    path: path.clone(),
+                    entity_type: None,
+                    file_name: path.file.to_string(),
+                    size_bytes: fetched.size,
+                    sha256,
+                    rule: self.broken_rule.get().map(|rule| (*rule).to_owned()),
+                    reason: reason.clone(),
+                    quarantined_at: self.registry.inner.clock.now(),
+                };
+                self.registry.inner.store.save_quarantined(&file).await?;
+                Ok(Ended::Quarantined { reason })
+            }
             Outcome::Published => {
                 let sha256 = Sha256::from_bytes(*fetched.sha256.as_bytes());
                 let verification =

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 
 use lorakeep_transfer::{Admission, Gate};
 use lorakeep_weights::Verdict;
@@ -12,6 +13,8 @@ pub(super) struct ContentGate {
     pub(super) file_name: String,
     /// Where it goes when it may not be loaded.
     pub(super) quarantine: PathBuf,
+    /// The rule that a denied file broke.
+    pub(super) broken_rule: Arc<OnceLock<&'static str>>,
 }
 
 impl Gate for ContentGate {
@@ -19,6 +22,8 @@ impl Gate for ContentGate {
         match lorakeep_weights::admit(file, size, &self.file_name) {
             Verdict::Clean => Admission::Publish,
             Verdict::Denied { rule, reason } => {
+                // One file is judged once; a second answer could only be the same.
+                self.broken_rule.get_or_init(|| rule);
                 tracing::warn!(file = self.file_name, rule, "a downloaded file goes to quarantine");
                 Admission::Quarantine { to: self.quarantine.clone(), reason }
             }

@@ -41,8 +41,12 @@ pub(super) async fn run(registry: Registry, stored: StoredDownload, live: Arc<Li
     let claimed = stored.download.clone();
     tracing::info!(download.id = %claimed.id, file = %claimed.path, attempt = claimed.attempts, "download started");
     let mut keeper = Keeper { registry: registry.clone(), live: Arc::clone(&live), noted: claimed.clone() };
-    let work =
-        AssertUnwindSafe(keeper.run(Attempt { registry: registry.clone(), stored, live: Arc::clone(&live) }));
+    let work = AssertUnwindSafe(keeper.run(Attempt {
+        registry: registry.clone(),
+        stored,
+        live: Arc::clone(&live),
+        broken_rule: Arc::default(),
+    }));
     let outcome = work.catch_unwind().await.unwrap_or_else(|_| {
         Outcome::Failed(Failure::lasting("internal", "an internal error occurred; the log says more"))
     });

@@ -1,8 +1,9 @@
 //! Content that is on disk under another name is not fetched again: it is shared by reflink or hard link (decision 17).
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use lorakeep_transfer::{Gate, Replace, TransferError, publish};
 use lorakeep_weights::Sha256;
@@ -11,6 +12,7 @@ use super::attempt::Attempt;
 use super::failure::Failure;
 use super::gate::ContentGate;
 use crate::domain::{DownloadState, FileFact, ModelPath, Verification};
+use crate::files::{remove_file, share_bytes};
 
 impl Attempt {
     /// Publishes a copy that shares its bytes with a present file of that content. `None` when there is none, or when
@@ -57,15 +59,16 @@ impl Attempt {
         let original = twin.below(&registry.inner.config.models_dir);
         let part = registry.part_path(id).with_extension("shared");
         let shared = part.clone();
-        blocking(move || link(&original, &shared)).await?;
+        blocking(move || share_bytes(&original, &shared)).await?;
         let gate = ContentGate {
             file_name: self.stored.download.path.file.to_string(),
-            quarantine: registry.quarantine_path(id),
+            quarantine: registry.quarantine_path(id.0),
+            broken_rule: Arc::default(),
         };
         let published = self.publish_shared(&part, sha256, gate).await;
         if published.is_err() {
             let left = part.clone();
-            blocking(move || remove(&left)).await?;
+            blocking(move || remove_file(&left)).await?;
         }
         published
     }
@@ -106,35 +109,4 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, String> {
     let done = tokio::task::spawn_blocking(work).await.map_err(|_| "it ended unexpectedly".to_owned())?;
     done.map_err(|error| error.to_string())
-}
-
-/// A reflink where the file system has them, else a hard link. Nothing of the original is ever written to: files are
-/// replaced by renaming only.
-fn link(original: &Path, part: &Path) -> io::Result<()> {
-    if let Some(folder) = part.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    remove(part)?;
-    // A link in the models folder may lead anywhere; only a regular file is shared.
-    if !fs::symlink_metadata(original)?.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
-    }
-    reflink(original, part).or_else(|_| {
-        remove(part)?;
-        fs::hard_link(original, part)
-    })
-}
-
-fn reflink(original: &Path, part: &Path) -> io::Result<()> {
-    let source = File::open(original)?;
-    let target = OpenOptions::new().write(true).create_new(true).open(part)?;
-    rustix::fs::ioctl_ficlone(&target, &source)?;
-    Ok(())
-}
-
-fn remove(file: &Path) -> io::Result<()> {
-    match fs::remove_file(file) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
 }

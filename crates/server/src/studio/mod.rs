@@ -8,14 +8,13 @@ mod civitai_image;
 mod civitai_map;
 mod downloads;
 mod entries;
-mod extract;
 mod files;
 mod gallery;
 mod loras;
 mod media;
 mod metadata;
 mod models;
-mod multipart;
+mod quarantine;
 mod settings;
 mod status;
 mod sync;
@@ -30,7 +29,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
-use crate::auth;
+use crate::{auth, extract, multipart};
 
 /// Catalog files that are read at once; each may hold [`multipart::MAX_DOCUMENT_BYTES`] of memory.
 const IMPORTS_AT_ONCE: usize = 2;
@@ -105,6 +104,9 @@ fn file_routes() -> Router<App> {
         .route("/api/admin/bin", get(files::list_bin).delete(files::purge_bin))
         .route("/api/admin/bin/{id}", axum::routing::delete(files::purge_item))
         .route("/api/admin/bin/{id}/restore", post(files::restore))
+        .route("/api/admin/quarantine", get(quarantine::list))
+        .route("/api/admin/quarantine/{sha256}", axum::routing::delete(quarantine::remove))
+        .route("/api/admin/quarantine/{sha256}/release", post(quarantine::release))
         .route("/api/admin/scan", post(files::scan))
         .route("/api/admin/unlisted", get(files::list_unlisted))
         .route("/api/admin/unlisted/adopt", post(files::adopt))

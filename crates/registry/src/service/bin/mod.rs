@@ -5,12 +5,11 @@ mod keeping;
 use std::io;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use rustix::io::Errno;
 
 use super::{Page, PageRequest, Registry, bad_cursor};
 use crate::domain::{BinItemId, FileFact, ModelPath, Verification};
 use crate::error::{Error, Result, Thing};
-use crate::files::{BinFolders, BinPlace, Folder, Item, Kind, io_error, stamp_at};
+use crate::files::{BinFolders, BinPlace, Folder, Item, Kind, io_error, is_link_in_the_way, stamp_at};
 use crate::store::{BinFilter, BinRoot, BinState, StoredBinItem};
 
 /// One deleted file that can come back.
@@ -61,7 +60,7 @@ impl Registry {
         Ok(Deleted { file: file.to_owned(), item })
     }
 
-    async fn delete_at(&self, path: ModelPath, purge: bool) -> Result<Option<BinItem>> {
+    pub(super) async fn delete_at(&self, path: ModelPath, purge: bool) -> Result<Option<BinItem>> {
         let _turn = self.inner.bin_turn.lock().await;
         let Some(item) = self.item_at(&path).await? else {
             self.library_mut().set_file(path, None);
@@ -190,6 +189,7 @@ impl Registry {
         self.fault("restore_file_moved")?;
         self.inner.store.delete_bin_item(id).await?;
         self.note_restored(&item);
+        self.settle_bin_entries().await?;
         self.count_bin().await?;
         Ok(self.shown(item))
     }
@@ -251,6 +251,7 @@ impl Registry {
             self.finish_purge(&item).await?;
             purged = Purged { items: purged.items + 1, bytes: purged.bytes + item.size_bytes };
         }
+        self.settle_bin_entries().await?;
         self.count_bin().await?;
         Ok(purged)
     }
@@ -290,11 +291,6 @@ impl Registry {
             expires_at: item.deleted_at + TimeDelta::days(self.inner.config.bin_days.into()),
         }
     }
-}
-
-/// What the system says when a part of the way is a link that is not to be followed.
-fn is_link_in_the_way(error: &io::Error) -> bool {
-    matches!(Errno::from_io_error(error), Some(Errno::LOOP | Errno::NOTDIR))
 }
 
 fn place_of(item: &StoredBinItem) -> BinPlace {

@@ -22,19 +22,19 @@ use crate::envelope::Refusal;
 const MAX_JSON_BYTES: usize = 2 << 20;
 
 /// A JSON body.
-pub(super) struct Json<T>(pub(super) T);
+pub(crate) struct Json<T>(pub(crate) T);
 
 /// A JSON body that may be left out; an empty one counts as `{}`.
-pub(super) struct OptionalJson<T>(pub(super) T);
+pub(crate) struct OptionalJson<T>(pub(crate) T);
 
 /// The query, read into a struct.
-pub(super) struct Query<T>(pub(super) T);
+pub(crate) struct Query<T>(pub(crate) T);
 
 /// The one parameter of the path.
-pub(super) struct Path<T>(pub(super) T);
+pub(crate) struct Path<T>(pub(crate) T);
 
 /// A file name in a path: decoded, and never with a `/` in it (such a path is nobody's).
-pub(super) struct FileName(pub(super) String);
+pub(crate) struct FileName(pub(crate) String);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     type Rejection = Refusal;
@@ -71,7 +71,7 @@ fn must_be_json(headers: &HeaderMap) -> Result<(), Refusal> {
 }
 
 /// Reads a whole body of at most `limit` bytes.
-pub(super) async fn read_body(request: Request, limit: usize) -> Result<Bytes, Refusal> {
+pub(crate) async fn read_body(request: Request, limit: usize) -> Result<Bytes, Refusal> {
     refuse_encoded(request.headers())?;
     refuse_long(request.headers(), limit)?;
     let body: Limited<Body> = Limited::new(request.into_body(), limit);
@@ -82,7 +82,7 @@ pub(super) async fn read_body(request: Request, limit: usize) -> Result<Bytes, R
 }
 
 /// Compressed bodies are refused: what they grow to is not known before.
-pub(super) fn refuse_encoded(headers: &HeaderMap) -> Result<(), Refusal> {
+pub(crate) fn refuse_encoded(headers: &HeaderMap) -> Result<(), Refusal> {
     match headers.get(CONTENT_ENCODING) {
         Some(encoding) if encoding != "identity" => {
             let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
@@ -97,18 +97,18 @@ pub(super) fn refuse_encoded(headers: &HeaderMap) -> Result<(), Refusal> {
 }
 
 /// Refuses what says itself that it is too long, before a byte is read.
-pub(super) fn refuse_long(headers: &HeaderMap, limit: usize) -> Result<(), Refusal> {
+pub(crate) fn refuse_long(headers: &HeaderMap, limit: usize) -> Result<(), Refusal> {
     let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > limit as u64) { Err(too_long(limit)) } else { Ok(()) }
 }
 
-pub(super) fn too_long(limit: usize) -> Refusal {
+pub(crate) fn too_long(limit: usize) -> Refusal {
     let detail = format!("the body is longer than {} MiB", limit >> 20);
     Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
 }
 
 /// Why a body could not be read: too long, too slow, or broken.
-pub(super) fn body_error(error: &(dyn StdError + 'static), limit: usize) -> Refusal {
+pub(crate) fn body_error(error: &(dyn StdError + 'static), limit: usize) -> Refusal {
     let mut cause = Some(error);
     while let Some(error) = cause {
         if error.is::<LengthLimitError>() {
@@ -233,7 +233,7 @@ impl<S: Send + Sync> FromRequestParts<S> for FileName {
 }
 
 /// A number as the one parameter of the path; anything else is input of the wrong shape, as the contract has it.
-pub(super) struct PathId(pub(super) u64);
+pub(crate) struct PathId(pub(crate) u64);
 
 impl<S: Send + Sync> FromRequestParts<S> for PathId {
     type Rejection = Refusal;
@@ -249,13 +249,13 @@ impl<S: Send + Sync> FromRequestParts<S> for PathId {
 
 /// `limit` and `cursor` of a list.
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct PageQuery {
+pub(crate) struct PageQuery {
     limit: Option<u32>,
     cursor: Option<String>,
 }
 
 impl PageQuery {
-    pub(super) fn new(limit: Option<u32>, cursor: Option<String>) -> Self {
+    pub(crate) fn new(limit: Option<u32>, cursor: Option<String>) -> Self {
         Self { limit, cursor }
     }
 }
@@ -267,18 +267,24 @@ impl From<PageQuery> for PageRequest {
 }
 
 /// A flag of a query in any of the forms that FastAPI takes.
-pub(super) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+pub(crate) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     let text = String::deserialize(deserializer)?;
+    let fault = || serde::de::Error::custom("Input should be a valid boolean, unable to interpret input");
+    bool_of(&text).ok_or_else(fault)
+}
+
+/// A flag in any of the forms that FastAPI takes.
+pub(crate) fn bool_of(text: &str) -> Option<bool> {
     match text.to_ascii_lowercase().as_str() {
-        "true" | "1" | "yes" | "on" | "t" | "y" => Ok(true),
-        "false" | "0" | "no" | "off" | "f" | "n" => Ok(false),
-        _ => Err(serde::de::Error::custom("Input should be a valid boolean, unable to interpret input")),
+        "true" | "1" | "yes" | "on" | "t" | "y" => Some(true),
+        "false" | "0" | "no" | "off" | "f" | "n" => Some(false),
+        _ => None,
     }
 }
 
 /// A field that tells `null` from absent.
 #[expect(clippy::option_option, reason = "absent, null and a value are three things")]
-pub(super) fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+pub(crate) fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(deserializer).map(Some)

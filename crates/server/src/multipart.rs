@@ -1,4 +1,4 @@
-//! The one uploaded file of a multipart form, read into memory.
+//! Multipart forms, part by part, or their one small file at once.
 //!
 //! multer keeps reading until a part's headers end, whatever that costs. Here it may take only so many bytes between two
 //! pieces of content, and gets one piece of the body at a time.
@@ -16,11 +16,11 @@ use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use multer::{Field, Multipart};
 
-use super::extract::{body_error, refuse_encoded, refuse_long, too_long};
 use crate::envelope::Refusal;
+use crate::extract::{body_error, refuse_encoded, refuse_long, too_long};
 
 /// Longest catalog file, bytes.
-pub(super) const MAX_DOCUMENT_BYTES: usize = 64 << 20;
+pub(crate) const MAX_DOCUMENT_BYTES: usize = 64 << 20;
 /// Bytes that a part's headers, or what stands between parts, may have; one network read more is possible.
 const MAX_HEADER_BYTES: usize = 16 << 10;
 /// Parts of a form.
@@ -28,33 +28,113 @@ const MAX_PARTS: usize = 16;
 /// Longest boundary (RFC 2046 section 5.1.1).
 const MAX_BOUNDARY: usize = 70;
 
-/// Reads the field `name`; 422 when the form has none.
-pub(super) async fn read_file(request: Request, name: &'static str) -> Result<Vec<u8>, Refusal> {
-    refuse_encoded(request.headers())?;
-    let boundary = boundary(&request)?;
-    refuse_long(request.headers(), MAX_DOCUMENT_BYTES + MAX_HEADER_BYTES)?;
-    let budget = Arc::new(AtomicUsize::new(0));
-    let body = Metered {
-        body: request.into_body().into_data_stream(),
-        budget: Arc::clone(&budget),
-        has_paused: true,
-    };
-    let mut form = Multipart::new(body, boundary);
-    let mut found = None;
-    for _ in 0..MAX_PARTS {
-        budget.store(0, Ordering::Relaxed);
-        let Some(mut field) = form.next_field().await.map_err(|error| form_error(&error))? else {
-            return found.ok_or_else(|| missing(name));
+/// Bytes around the content of a form that are allowed for.
+pub(crate) const MAX_OVERHEAD: usize = 64 << 10;
+
+/// A form that is read part by part, none of it held in memory.
+pub(crate) struct Form {
+    form: Multipart<'static>,
+    budget: Arc<AtomicUsize>,
+    parts: usize,
+    limit: usize,
+}
+
+/// One part of a form.
+pub(crate) struct Part {
+    field: Field<'static>,
+    budget: Arc<AtomicUsize>,
+    limit: usize,
+}
+
+impl Form {
+    /// Begins to read; `limit` is the longest content of all parts together that a client may announce.
+    pub(crate) fn open(request: Request, limit: usize) -> Result<Self, Refusal> {
+        refuse_encoded(request.headers())?;
+        let boundary = boundary(&request)?;
+        refuse_long(request.headers(), limit + MAX_OVERHEAD)?;
+        let budget = Arc::new(AtomicUsize::new(0));
+        let body = Metered {
+            body: request.into_body().into_data_stream(),
+            budget: Arc::clone(&budget),
+            has_paused: true,
         };
-        if field.name() != Some(name) {
-            pass_over(&mut field, &budget).await?;
+        Ok(Self { form: Multipart::new(body, boundary), budget, parts: 0, limit })
+    }
+
+    /// The next part. The one before must be gone.
+    pub(crate) async fn next(&mut self) -> Result<Option<Part>, Refusal> {
+        self.budget.store(0, Ordering::Relaxed);
+        let next = self.form.next_field().await.map_err(|error| form_error(&error, self.limit))?;
+        let Some(field) = next else { return Ok(None) };
+        self.parts += 1;
+        if self.parts > MAX_PARTS {
+            return Err(bad_form(format!("the form has more than {MAX_PARTS} parts")));
+        }
+        Ok(Some(Part { field, budget: Arc::clone(&self.budget), limit: self.limit }))
+    }
+}
+
+impl Part {
+    /// The field's name; empty when it has none.
+    pub(crate) fn name(&self) -> &str {
+        self.field.name().unwrap_or_default()
+    }
+
+    /// The name of the file that is sent, exactly as the client wrote it.
+    pub(crate) fn file_name(&self) -> Option<&str> {
+        self.field.file_name()
+    }
+
+    /// The next piece of content.
+    pub(crate) async fn piece(&mut self) -> Result<Option<Bytes>, Refusal> {
+        self.budget.store(0, Ordering::Relaxed);
+        self.field.chunk().await.map_err(|error| form_error(&error, self.limit))
+    }
+
+    /// The whole content, of at most `limit` bytes.
+    pub(crate) async fn bytes(mut self, limit: usize) -> Result<Vec<u8>, Refusal> {
+        let mut content = Vec::new();
+        while let Some(piece) = self.piece().await? {
+            if content.len() + piece.len() > limit {
+                return Err(too_long(limit));
+            }
+            content.extend_from_slice(&piece);
+        }
+        Ok(content)
+    }
+
+    /// Reads to the end of the content and keeps nothing of it.
+    pub(crate) async fn pass_over(mut self, limit: usize) -> Result<(), Refusal> {
+        let mut passed = 0;
+        while let Some(piece) = self.piece().await? {
+            passed += piece.len();
+            if passed > limit {
+                return Err(too_long(limit));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads the field `name`; 422 when the form has none.
+pub(crate) async fn read_file(request: Request, name: &'static str) -> Result<Vec<u8>, Refusal> {
+    let mut form = Form::open(request, MAX_DOCUMENT_BYTES)?;
+    let mut found = None;
+    while let Some(part) = form.next().await? {
+        if part.name() != name {
+            part.pass_over(MAX_DOCUMENT_BYTES).await?;
         } else if found.is_some() {
-            return Err(bad_form(format!("the form has more than one field `{name}`")));
+            return Err(twice(name));
         } else {
-            found = Some(read_field(&mut field, &budget).await?);
+            found = Some(part.bytes(MAX_DOCUMENT_BYTES).await?);
         }
     }
-    Err(bad_form(format!("the form has more than {MAX_PARTS} parts")))
+    found.ok_or_else(|| missing(name))
+}
+
+/// A form that sends one field twice could be read differently by others.
+pub(crate) fn twice(name: &str) -> Refusal {
+    bad_form(format!("the form has more than one field `{name}`"))
 }
 
 fn boundary(request: &Request) -> Result<String, Refusal> {
@@ -71,45 +151,19 @@ fn boundary(request: &Request) -> Result<String, Refusal> {
     }
 }
 
-async fn read_field(field: &mut Field<'_>, budget: &AtomicUsize) -> Result<Vec<u8>, Refusal> {
-    let mut document = Vec::new();
-    while let Some(piece) = next_piece(field, budget).await? {
-        if document.len() + piece.len() > MAX_DOCUMENT_BYTES {
-            return Err(too_long(MAX_DOCUMENT_BYTES));
-        }
-        document.extend_from_slice(&piece);
-    }
-    Ok(document)
-}
-
-async fn pass_over(field: &mut Field<'_>, budget: &AtomicUsize) -> Result<(), Refusal> {
-    let mut passed = 0;
-    while let Some(piece) = next_piece(field, budget).await? {
-        passed += piece.len();
-        if passed > MAX_DOCUMENT_BYTES {
-            return Err(too_long(MAX_DOCUMENT_BYTES));
-        }
-    }
-    Ok(())
-}
-
-async fn next_piece(field: &mut Field<'_>, budget: &AtomicUsize) -> Result<Option<Bytes>, Refusal> {
-    budget.store(0, Ordering::Relaxed);
-    field.chunk().await.map_err(|error| form_error(&error))
-}
-
-fn missing(name: &str) -> Refusal {
+/// A field that the form must have.
+pub(crate) fn missing(name: &str) -> Refusal {
     Refusal::unreadable(vec!["body".into(), name.into()], "Field required", "missing")
 }
 
-fn bad_form(detail: impl Into<String>) -> Refusal {
+pub(crate) fn bad_form(detail: impl Into<String>) -> Refusal {
     Refusal::new(StatusCode::BAD_REQUEST, "bad_form", detail)
 }
 
-fn form_error(error: &multer::Error) -> Refusal {
+fn form_error(error: &multer::Error, limit: usize) -> Refusal {
     match error {
         multer::Error::StreamReadFailed(cause) if cause.is::<HeadersTooLong>() => bad_form(cause.to_string()),
-        multer::Error::StreamReadFailed(cause) => body_error(cause.as_ref(), MAX_DOCUMENT_BYTES),
+        multer::Error::StreamReadFailed(cause) => body_error(cause.as_ref(), limit),
         other => bad_form(format!("the form is malformed: {other}")),
     }
 }

@@ -1,0 +1,53 @@
+//! What is there: the list, and what one file says of itself.
+
+use axum::Json;
+use axum::extract::{Extension, State};
+use lorakeep_registry::domain::{Caller, Right};
+use lorakeep_registry::{FileFacts, LoraFilter, PageRequest};
+use serde::Deserialize;
+
+use super::views::ListView;
+use crate::app::AppState;
+use crate::envelope::Refusal;
+use crate::extract::{PageQuery, Query};
+
+/// Which LoRAs, and which page of them.
+#[derive(Debug, Deserialize)]
+pub(super) struct ListQuery {
+    entity_type: Option<String>,
+    name: Option<String>,
+    base_model: Option<String>,
+    limit: Option<u32>,
+    cursor: Option<String>,
+}
+
+/// One file.
+#[derive(Debug, Deserialize)]
+pub(super) struct FileQuery {
+    pub(super) partial_path: String,
+}
+
+pub(super) async fn list(
+    State(app): AppState,
+    Extension(caller): Extension<Caller>,
+    Query(query): Query<ListQuery>,
+) -> Result<Json<ListView>, Refusal> {
+    caller.require(Right::Read)?;
+    let given = |text: Option<String>| text.filter(|text| !text.is_empty());
+    let filter = LoraFilter {
+        entity_type: given(query.entity_type),
+        name: given(query.name),
+        base_model: given(query.base_model),
+    };
+    let page = PageRequest::from(PageQuery::new(query.limit, query.cursor));
+    Ok(Json(ListView::new(app.registry().list_loras(&filter, &page)?, app.registry())))
+}
+
+pub(super) async fn facts(
+    State(app): AppState,
+    Extension(caller): Extension<Caller>,
+    Query(query): Query<FileQuery>,
+) -> Result<Json<FileFacts>, Refusal> {
+    caller.require(Right::Read)?;
+    Ok(Json(app.registry().lora_facts(&query.partial_path).await?))
+}
