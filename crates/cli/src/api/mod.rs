@@ -5,6 +5,7 @@ mod bin;
 mod catalog;
 mod downloads;
 mod installation;
+mod quarantine;
 mod refusal;
 mod sync;
 mod verification;
@@ -24,6 +25,7 @@ pub(crate) use bin::{BinItem, Deleted};
 pub(crate) use catalog::{AddBody, Added, Entry, ImportReport, ScanReport, Stats};
 pub(crate) use downloads::{Download, Move};
 pub(crate) use installation::Settings;
+pub(crate) use quarantine::Quarantined;
 pub(crate) use verification::{VerificationReport, VerifiedFile};
 
 /// Rows asked for at once; the API's upper bound.

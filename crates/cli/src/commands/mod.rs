@@ -8,14 +8,17 @@ pub(crate) mod doctor;
 pub(crate) mod download;
 pub(crate) mod export;
 pub(crate) mod import;
+pub(crate) mod inspect;
 pub(crate) mod list;
 pub(crate) mod names;
+pub(crate) mod quarantine;
 pub(crate) mod queue;
 pub(crate) mod rm;
 pub(crate) mod scan;
 pub(crate) mod serve;
 pub(crate) mod settings;
 pub(crate) mod sync;
+pub(crate) mod token;
 pub(crate) mod update_check;
 pub(crate) mod verify;
 pub(crate) mod version;
@@ -49,6 +52,8 @@ pub(crate) async fn run(cli: Cli, output: &Output) -> Result<Ended> {
         None | Some(Command::Serve(_)) => serve::run(global, output).await,
         Some(Command::Config(args)) => config::run(&args, global, output),
         Some(Command::Completions(args)) => completions::run(&args),
+        Some(Command::Inspect(args)) => inspect::run(&args, output),
+        Some(Command::Token(args)) => token::run(&args, global, output),
         Some(Command::Version(_)) => version::run(global, output).await,
         Some(command) => talk(command, global, output).await,
     }
@@ -77,9 +82,15 @@ async fn call(command: Command, api: &Api, output: &Output) -> Result<Ended> {
         Command::Bin(args) => bin::run(args, api, output).await,
         Command::Sync(args) => sync::run(&args, api, output).await,
         Command::UpdateCheck(_) => update_check::run(api, output).await,
+        Command::Quarantine(args) => quarantine::run(args, api, output).await,
         Command::Doctor(_) => doctor::run(api, output).await,
         Command::Settings(args) => settings::run(&args, api, output).await,
-        Command::Serve(_) | Command::Config(_) | Command::Completions(_) | Command::Version(_) => {
+        Command::Serve(_)
+        | Command::Config(_)
+        | Command::Completions(_)
+        | Command::Inspect(_)
+        | Command::Token(_)
+        | Command::Version(_) => {
             unreachable!("these talk to no server and are run above")
         }
     }
