@@ -105,12 +105,11 @@ impl EntryDocument {
     /// Sets a field: in its place when it is there, else at the end.
     pub fn set(&mut self, field: &str, value: impl Into<Value>) {
         let value = Packed::from(value.into());
-        match self.fields.iter_mut().find(|own| own.name == field) {
-            Some(own) => own.value = value,
-            None => {
-                self.fields.reserve_exact(1);
-                self.fields.push(Field { name: name_of(field), value });
-            }
+        if let Some(own) = self.fields.iter_mut().find(|own| own.name == field) {
+            own.value = value;
+        } else {
+            self.fields.reserve_exact(1);
+            self.fields.push(Field { name: name_of(field), value });
         }
     }
 
@@ -393,7 +392,7 @@ mod tests {
 
     use super::*;
 
-    fn document(value: Value) -> EntryDocument {
+    fn document(value: &Value) -> EntryDocument {
         value.as_object().cloned().unwrap().into()
     }
 
@@ -403,7 +402,7 @@ mod tests {
             "zeta": null, "name": "n", "flag": true, "int": -3, "big": u64::MAX, "float": 4.0, "tags": ["a", "é"],
             "empty": [], "mixed": ["a", 1, ["b"]], "object": {"b": [], "a": {}},
         });
-        let own = document(value.clone());
+        let own = document(&value);
         assert_eq!(Value::from(own.to_fields()), value);
         assert_eq!(own.to_stored(), value.to_string());
         assert_eq!(EntryDocument::from_stored(&value.to_string()).unwrap(), own);
@@ -417,7 +416,7 @@ mod tests {
 
     #[test]
     fn a_set_field_keeps_its_place() {
-        let mut own = document(json!({"a": 1, "name": 2}));
+        let mut own = document(&json!({"a": 1, "name": 2}));
         own.set("a", "x");
         own.set("new", vec!["y"]);
         assert_eq!(own.to_stored(), r#"{"a":"x","name":2,"new":["y"]}"#);
