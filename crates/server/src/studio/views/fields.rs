@@ -3,7 +3,6 @@
 use lorakeep_registry::domain::{Entry, EntryDocument, Origin};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::ser::SerializeMap;
-use serde_json::Value;
 
 /// What stands for an absent (or null) field.
 #[derive(Debug, Clone, Copy)]
@@ -139,6 +138,8 @@ fn encoded(path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     fn url(document: Value) -> String {
