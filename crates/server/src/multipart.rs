@@ -33,7 +33,7 @@ pub(crate) const MAX_OVERHEAD: usize = 64 << 10;
 
 /// A form that is read part by part, none of it held in memory.
 pub(crate) struct Form {
-    form: Multipart<'static>,
+    content: Multipart<'static>,
     budget: Arc<AtomicUsize>,
     parts: usize,
     limit: usize,
@@ -58,13 +58,13 @@ impl Form {
             budget: Arc::clone(&budget),
             has_paused: true,
         };
-        Ok(Self { form: Multipart::new(body, boundary), budget, parts: 0, limit })
+        Ok(Self { content: Multipart::new(body, boundary), budget, parts: 0, limit })
     }
 
     /// The next part. The one before must be gone.
     pub(crate) async fn next(&mut self) -> Result<Option<Part>, Refusal> {
         self.budget.store(0, Ordering::Relaxed);
-        let next = self.form.next_field().await.map_err(|error| form_error(&error, self.limit))?;
+        let next = self.content.next_field().await.map_err(|error| form_error(&error, self.limit))?;
         let Some(field) = next else { return Ok(None) };
         self.parts += 1;
         if self.parts > MAX_PARTS {

@@ -62,14 +62,14 @@ impl Claims {
     ) -> Result<TokenCaller, TokenError> {
         let refuse = |text: &str| Err(TokenError::Claim(text.to_owned()));
         let (now, leeway) = (now.timestamp() as f64, LEEWAY_SECONDS as f64);
-        // Written so that a number that is none is refused.
-        if !(now < self.exp + leeway) {
+        // JSON has no number that is none, so these compare.
+        if now >= self.exp + leeway {
             return refuse("it has expired (`exp`)");
         }
-        if self.nbf.is_some_and(|from| !(from <= now + leeway)) {
+        if self.nbf.is_some_and(|from| from > now + leeway) {
             return refuse("it does not hold yet (`nbf`)");
         }
-        if self.iat.is_some_and(|at| !(at <= now + leeway)) {
+        if self.iat.is_some_and(|at| at > now + leeway) {
             return refuse("it was made in the future (`iat`)");
         }
         if self.sub.is_empty() {

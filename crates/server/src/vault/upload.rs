@@ -63,9 +63,8 @@ async fn receive(
         match part.name() {
             "file" if draft.file.is_some() => return Err(twice("file")),
             "file" => {
-                draft.file = Some(
-                    receive_file(app, &draft, part, announced.map(|bytes| bytes.min(limit)), route).await?,
-                )
+                let expected = announced.map(|bytes| bytes.min(limit));
+                draft.file = Some(receive_file(app, &draft, part, expected, route).await?);
             }
             "entity_type" if draft.entity_type.is_some() => return Err(twice("entity_type")),
             "entity_type" => draft.entity_type = Some(text(part, "entity_type").await?),

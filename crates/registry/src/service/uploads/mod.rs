@@ -64,6 +64,7 @@ pub struct UploadDetails {
 }
 
 /// An uploaded file in its place.
+#[expect(clippy::struct_field_names, reason = "the time of the upload is called that everywhere")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Uploaded {
     /// Its id.
@@ -104,6 +105,7 @@ pub(super) struct Judged {
 impl Registry {
     /// Refuses an upload by what is said of it, before or after its bytes came: an unsafe name, an unknown format or
     /// entity type.
+    #[expect(clippy::unused_self, reason = "asked of the product like every other rule")]
     pub fn check_upload(&self, details: &UploadDetails) -> Result<()> {
         judged_name(&details.file_name)?;
         entity_type(details)?;

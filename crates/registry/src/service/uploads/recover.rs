@@ -45,7 +45,7 @@ fn remove_left_over(parts: &PathBuf) {
         }
         match remove_file(&file) {
             Ok(()) => {
-                tracing::info!(file = %file.display(), "removed the part of an upload that was cut off")
+                tracing::info!(file = %file.display(), "removed the part of an upload that was cut off");
             }
             Err(error) => tracing::warn!(file = %file.display(), %error, "the part of an upload stays"),
         }
