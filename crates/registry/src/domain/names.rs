@@ -262,6 +262,8 @@ fn shown(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Component;
+
     use super::*;
 
     #[test]
@@ -349,5 +351,36 @@ mod tests {
             assert!(ModelFolder::parse("dest", folder).is_err(), "{folder:?} must be refused");
         }
         assert!(ModelFolder::parse("dest", &["a"; 17].join("/")).is_err());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn an_accepted_name_is_one_part_on_every_host(name in ".{0,40}", folder in "[a-zA-Z./\\\\:~ -]{0,12}") {
+            for name in [name, folder] {
+                match SafeName::parse("file", &name) {
+                    Ok(safe) => {
+                        let path = Path::new(safe.as_str());
+                        proptest::prop_assert_eq!(path.file_name().and_then(|own| own.to_str()), Some(name.as_str()));
+                        proptest::prop_assert!(!name.contains(['/', '\\', ':', '\0']) && name.trim() == name);
+                        let below = ModelPath::parse("", &name).unwrap().below(Path::new("/root"));
+                        proptest::prop_assert_eq!(below.parent(), Some(Path::new("/root")));
+                    }
+                    Err(refused) => {
+                        let offer = refused.suggestion.map(|offer| SafeName::parse("file", &offer).is_ok());
+                        proptest::prop_assert!(offer.unwrap_or(true));
+                    }
+                }
+            }
+        }
+
+        #[test]
+        fn an_accepted_path_stays_below_the_root(path in "[a-c./\\\\]{0,16}") {
+            if let Ok(path) = ModelPath::parse_relative("path", &path) {
+                let below = path.below(Path::new("/root"));
+                let is_plain = |part: Component<'_>| matches!(part, Component::RootDir | Component::Normal(_));
+                proptest::prop_assert!(below.starts_with("/root") && below.components().all(is_plain));
+                proptest::prop_assert_eq!(ModelPath::parse_relative("path", &path.relative()), Ok(path));
+            }
+        }
     }
 }

@@ -49,7 +49,7 @@ impl Store {
         let read = SqlitePoolOptions::new()
             .max_connections(SQLITE_READERS)
             .idle_timeout(Duration::from_mins(1))
-            .connect_lazy_with(options.pragma("query_only", "ON").optimize_on_close(false, None));
+            .connect_lazy_with(reading(options));
         Ok(Self { read: Db::Sqlite(read), write: Db::Sqlite(write) })
     }
 
@@ -73,6 +73,11 @@ impl Store {
         POSTGRES.run(&pool).await.map_err(|error| migration_error(error, &server))?;
         Ok(Self { read: Db::Postgres(pool.clone()), write: Db::Postgres(pool) })
     }
+}
+
+/// What readers have otherwise: they cannot write, and keep few pages, since lists are read from memory.
+fn reading(options: SqliteConnectOptions) -> SqliteConnectOptions {
+    options.pragma("query_only", "ON").pragma("cache_size", "-512").optimize_on_close(false, None)
 }
 
 /// Makes the file readable by its owner alone before SQLite opens it; its companions take over the mode.

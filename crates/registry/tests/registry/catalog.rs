@@ -200,6 +200,86 @@ both_databases! {
     }
 }
 
+/// Names that lead elsewhere or mean something to a system, a shell or a page.
+const HOSTILE: [&str; 48] = [
+    "../x.pt",
+    "..\\x.pt",
+    "a/../../x.pt",
+    "....//x.pt",
+    "..;/x.pt",
+    "/etc/x.pt",
+    "//srv/x.pt",
+    "\\\\srv\\share\\x.pt",
+    "C:\\x.pt",
+    "C:x.pt",
+    "\\x.pt",
+    "a:b.pt",
+    "file:///x.pt",
+    "~/x.pt",
+    "x\0.pt",
+    "x\r.pt",
+    "x\n.pt",
+    "x\t.pt",
+    "x\u{1b}.pt",
+    "x\u{7f}.pt",
+    "．．／x.pt",
+    "‥",
+    "a\u{2215}b.pt",
+    "a\u{2044}b.pt",
+    "a\u{202e}b.pt",
+    "a\u{200b}.pt",
+    "\u{feff}a.pt",
+    "CON",
+    "prn.pt",
+    "AUX.safetensors",
+    "nul.safetensors",
+    "con .pt",
+    "COM0.pt",
+    "lpt9.pt",
+    "COM¹.pt",
+    "CONIN$",
+    "x.pt.",
+    "x.pt ",
+    ".x.pt",
+    "-x.pt",
+    " x.pt",
+    ".",
+    "..",
+    "",
+    "a*b.pt",
+    "a?b.pt",
+    "<img onerror>.pt",
+    "a|b.pt",
+];
+
+#[tokio::test]
+async fn hostile_names_are_left_out_wherever_they_stand() {
+    on_sqlite(|home| async move {
+        let registry = home.open().await;
+        let long = "x".repeat(256);
+        for name in HOSTILE.into_iter().chain([long.as_str()]) {
+            let report =
+                import(&registry, &json!([{"file": name, "dest": "vae"}, {"file": "ok.pt", "dest": name}]))
+                    .await;
+            let fields: Vec<_> =
+                report.errors.iter().map(|fault| (fault.index, fault.field.as_str())).collect();
+            let both = [(0, "file"), (1, "dest")];
+            // An empty folder is the models folder itself.
+            assert_eq!(fields, both[..if name.is_empty() { 1 } else { 2 }], "{name:?}");
+            if name.is_empty() {
+                registry.remove_entry("ok.pt", None).await.unwrap();
+            }
+        }
+        assert!(files(&registry).is_empty());
+        for name in ["a b, c.pt", "モデル.pt", "$(id);.pt", "a.pt.exe", "=cmd.pt", "..a.pt"] {
+            let report = import(&registry, &json!([{"file": name, "dest": "vae"}])).await;
+            assert_eq!(report.added.len(), usize::from(!name.starts_with('.')), "{name:?}");
+        }
+        registry.close().await;
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn the_second_process_on_a_data_folder_is_refused() {
     on_sqlite(|home| async move {

@@ -36,16 +36,20 @@ type FaceStamp = (u64, SystemTime);
 
 impl Registry {
     /// Takes over what was edited while nothing ran, and only that: the files are written later.
-    pub(super) async fn open_catalog_files(&self) -> Result<()> {
+    ///
+    /// A file that cannot be read is told by the health; the database has what was last known.
+    pub(in crate::service) async fn open_catalog_files(&self) -> Result<()> {
         for catalog in CatalogName::ALL {
-            let face = self.read_face(catalog).await?;
-            self.take_over(catalog, face.as_ref()).await?;
+            match self.read_face(catalog).await {
+                Ok(face) => drop(self.take_over(catalog, face.as_ref()).await?),
+                Err(error) => self.note_trouble(catalog, Some(&error)),
+            }
         }
         Ok(())
     }
 
     /// Writes after changes and reads after edits until the registry stops.
-    pub(super) fn start_catalog_files(&self) {
+    pub(in crate::service) fn start_catalog_files(&self) {
         let registry = self.clone();
         self.inner.tasks.spawn(async move {
             let mut seen = [None, None];
@@ -68,15 +72,19 @@ impl Registry {
     }
 
     /// Brings files and database together once; what fails is told by the health.
-    pub(super) async fn sync_catalog_files(&self) {
+    pub(in crate::service) async fn sync_catalog_files(&self) {
         let _turn = self.inner.face_turn.lock().await;
         for catalog in CatalogName::ALL {
             let outcome = self.sync_catalog_file(catalog).await;
-            let trouble = outcome.as_ref().err().map(|error| format!("`{catalog}.json`: {error}"));
-            if let Err(error) = &outcome {
-                tracing::error!(%catalog, error = error as &dyn std::error::Error, "the catalog file cannot be kept");
-            }
-            self.inner.health.set(format!("catalog_file_{catalog}"), trouble);
+            self.note_trouble(catalog, outcome.as_ref().err());
+        }
+    }
+
+    fn note_trouble(&self, catalog: CatalogName, error: Option<&Error>) {
+        let trouble = error.map(|error| format!("`{catalog}.json`: {error}"));
+        let is_news = self.inner.health.set(format!("catalog_file_{catalog}"), trouble);
+        if let Some(error) = error.filter(|_| is_news) {
+            tracing::error!(%catalog, error = error as &dyn std::error::Error, "the catalog file cannot be kept");
         }
     }
 
@@ -178,10 +186,12 @@ impl Registry {
         let old = self.library().catalog(catalog).head.face_sha256.clone().unwrap_or_default();
         let old = old.split(' ').next().unwrap_or_default();
         self.remember_face(catalog, None, format!("{old} {sha256}")).await?;
+        self.fault("face_remembered")?;
         let path = self.face_path(catalog);
         let write = move || replace_file(&path, &bytes, || stamp_of(&path) == read);
         let outcome = self.blocking("writing the catalog file", write).await?;
         if outcome.map_err(|error| self.face_error(catalog, "written", error))? {
+            self.fault("face_replaced")?;
             self.remember_face(catalog, Some(version), sha256).await?;
         }
         Ok(())
@@ -240,3 +250,6 @@ fn is_finished(bytes: &[u8]) -> bool {
     let last = bytes.iter().rev().find(|byte| !byte.is_ascii_whitespace());
     matches!(last, Some(b'}' | b']'))
 }
+
+#[cfg(test)]
+mod tests;
