@@ -209,7 +209,7 @@ mod tests {
         async fn an_upload_is_unfinished_until_the_change_that_makes_its_entry(store: Store) {
             let upload = upload();
             store.insert_upload(&upload).await.unwrap();
-            assert_eq!(store.unfinished_uploads().await.unwrap(), [upload.clone()]);
+            assert_eq!(store.unfinished_uploads().await.unwrap(), std::slice::from_ref(&upload));
             store.apply_catalog_changes(&[], Some(upload.id)).await.unwrap();
             assert!(store.unfinished_uploads().await.unwrap().is_empty());
             store.delete_upload(upload.id).await.unwrap();

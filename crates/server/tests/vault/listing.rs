@@ -12,7 +12,8 @@ async fn list(vault: &Vault, query: &str) -> Value {
 }
 
 fn names(page: &Value) -> Vec<&str> {
-    page["items"].as_array().unwrap().iter().map(|item| item["filename"].as_str().unwrap()).collect()
+    let items = page["items"].as_array().expect("a page has items");
+    items.iter().map(|item| item["filename"].as_str().expect("a file has a name")).collect()
 }
 
 #[tokio::test]

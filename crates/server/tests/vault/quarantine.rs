@@ -14,7 +14,7 @@ async fn with_denied() -> (Vault, String) {
     let answer = vault.upload("a.pt", &program, &[("entity_type", "styles")]).await;
     assert_eq!(answer.status, 422, "{}", answer.text());
     assert_eq!(answer.header("x-error-code"), "quarantined");
-    let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+    let detail = answer.json()["detail"].as_str().expect("a refusal has a text").to_owned();
     let sha256 = detail.rsplit('`').nth(1).expect("the hash stands at the end").to_owned();
     (vault, sha256)
 }

@@ -17,7 +17,7 @@ const ROUTES: [(&str, &str); 7] = [
 ];
 
 fn call(vault: &Vault, method: &str, path: &str) -> Call {
-    Call::new(vault.address, method.parse().unwrap(), path).json(&json!({"partial_path": "a.pt"}))
+    Call::new(vault.address, method.parse().expect("a method"), path).json(&json!({"partial_path": "a.pt"}))
 }
 
 #[tokio::test]

@@ -8,6 +8,9 @@ use crate::harness::{Vault, form, safetensors, sdxl_lora, with_form};
 const ADMIN: &str = "/api/v1/admin/lora/upload";
 const USER: &str = "/api/v1/lora/upload";
 
+/// Fields of a form beside the file.
+type Fields = &'static [(&'static str, &'static str)];
+
 #[tokio::test]
 async fn an_upload_by_an_admin_answers_as_the_contract_shows() {
     let vault = Vault::start().await;
@@ -157,7 +160,7 @@ async fn an_uploaded_file_is_an_entry_that_knows_what_it_is() {
 async fn what_is_said_of_an_upload_is_judged_by_meaning() {
     let vault = Vault::start().await;
     let content = safetensors(200, 1);
-    let cases: [(&str, &[(&str, &str)], u16, &str); 6] = [
+    let cases: [(&str, Fields, u16, &str); 6] = [
         ("a.safetensors", &[("entity_type", "people")], 400, "unknown_entity_type"),
         ("a.exe", &[], 400, "unsupported_format"),
         ("a", &[], 400, "unsupported_format"),
