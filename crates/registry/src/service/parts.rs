@@ -23,7 +23,7 @@ impl Registry {
 
     /// Where a file is kept whose content may not be loaded; `id` is that of what brought it.
     pub(crate) fn quarantine_path(&self, id: Uuid) -> PathBuf {
-        self.hidden_folder().join("quarantine").join(format!("{id}.quarantined"))
+        self.hidden_folder().join("quarantine").join(format!("{}.quarantined", id.simple()))
     }
 
     pub(super) fn parts_folder(&self) -> PathBuf {
