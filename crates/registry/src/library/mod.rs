@@ -3,11 +3,10 @@
 //! The database is the truth; this is rebuilt at every start and changed only after a transaction was committed. Reading
 //! never waits for a disk.
 
+mod index;
 mod presence;
 
-use std::borrow::Borrow;
 use std::collections::HashMap;
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -16,6 +15,7 @@ use crate::domain::catalog_file;
 use crate::domain::{CatalogName, Category, Entry, EntryDocument, EntryId, FileFact, FileStamp, ModelPath};
 use crate::files::Scan;
 
+use index::{ByFile, ByPath, insert_in_order, take_out};
 pub(crate) use presence::Changes;
 use presence::Presence;
 
@@ -360,71 +360,3 @@ impl Library {
         }
     }
 }
-
-/// Entries of `models` before entries of `loras`.
-fn insert_in_order(entries: &mut Vec<Arc<Entry>>, entry: &Arc<Entry>) {
-    let at = entries.partition_point(|other| other.catalog <= entry.catalog);
-    entries.insert(at, Arc::clone(entry));
-}
-
-/// Takes one entry out of an index; the key must not keep the old entry alive, so it is made anew from one that stays.
-fn take_out<K: Hash + Eq>(
-    index: &mut HashMap<K, Vec<Arc<Entry>>>,
-    key: &K,
-    id: EntryId,
-    new_key: impl Fn(Arc<Entry>) -> K,
-) {
-    let Some(mut entries) = index.remove(key) else { return };
-    entries.retain(|entry| entry.id != id);
-    if let Some(first) = entries.first() {
-        index.insert(new_key(Arc::clone(first)), entries);
-    }
-}
-
-/// An entry as the key of its file name.
-#[derive(Debug)]
-struct ByFile(Arc<Entry>);
-
-/// An entry as the key of its path.
-#[derive(Debug)]
-struct ByPath(Arc<Entry>);
-
-impl Borrow<str> for ByFile {
-    fn borrow(&self) -> &str {
-        self.0.file()
-    }
-}
-
-impl Hash for ByFile {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.file().hash(state);
-    }
-}
-
-impl PartialEq for ByFile {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.file() == other.0.file()
-    }
-}
-
-impl Eq for ByFile {}
-
-impl Borrow<ModelPath> for ByPath {
-    fn borrow(&self) -> &ModelPath {
-        &self.0.path
-    }
-}
-
-impl Hash for ByPath {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.path.hash(state);
-    }
-}
-
-impl PartialEq for ByPath {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.path == other.0.path
-    }
-}
-
-impl Eq for ByPath {}
