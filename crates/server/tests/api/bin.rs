@@ -1,22 +1,9 @@
 //! Deleting, and the bin that gives back or frees.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::harness::TestServer;
-
-const FILE: &str = "style.safetensors";
-
-/// A server with one entry whose file is there.
-async fn with_file() -> TestServer {
-    let server = TestServer::start().await;
-    server.import(&json!([{"file": FILE, "dest": "loras"}])).await;
-    server.put_file(&format!("loras/{FILE}"), b"twelve bytes").await;
-    server
-}
-
-async fn status(server: &TestServer) -> Value {
-    server.get(&format!("/api/admin/entries/by-file/{FILE}")).await.json()["status"].clone()
-}
+use crate::one_file::{FILE, status, with_file};
 
 #[tokio::test]
 async fn a_deleted_file_lies_in_the_bin_and_comes_back() {

@@ -10,6 +10,7 @@ mod events;
 mod files;
 mod harness;
 mod installation;
+mod one_file;
 mod slow_clients;
 mod verification;
 mod wire;
