@@ -1,0 +1,7 @@
+//! The contract of the studio's clients, whole bodies.
+
+mod civitai;
+mod gallery;
+mod loras;
+mod metadata;
+mod sync;
