@@ -118,7 +118,7 @@ fn tell_bad(file: &VerifiedFile, output: &Output) {
         return;
     }
     let expected = file.expected_sha256.as_deref().unwrap_or("another hash");
-    output.error(&format!("`{}` is not what its source published: expected SHA-256 {expected}", file.path));
+    output.error(&format!("`{}` is not what it should be: expected SHA-256 {expected}", file.path));
     output.hint(&format!("`lorakeep download {} --force` fetches it again", file.path));
 }
 

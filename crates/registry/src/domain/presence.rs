@@ -34,17 +34,15 @@ pub struct FileFact {
     pub stamp: FileStamp,
     /// SHA-256 of the content that has this stamp.
     pub sha256: Option<Sha256>,
-    /// What the hash said.
-    pub verification: Verification,
+    /// SHA-256 that the content should have: what its source published when it was fetched. Outlives the stamp, so that
+    /// damage is told from a file that nothing is known of.
+    pub published: Option<Sha256>,
     /// When the hash was computed.
     pub verified_at: Option<DateTime<Utc>>,
 }
 
 impl Verification {
-    /// Every outcome.
-    pub const ALL: [Self; 4] = [Self::Unverified, Self::Hashed, Self::Verified, Self::Mismatch];
-
-    /// The stored and shown name.
+    /// The shown name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Unverified => "unverified",
@@ -52,11 +50,6 @@ impl Verification {
             Self::Verified => "verified",
             Self::Mismatch => "mismatch",
         }
-    }
-
-    /// The outcome of that name.
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|outcome| outcome.as_str() == name)
     }
 
     /// What a computed hash means beside the one that was published, if one was.
@@ -72,11 +65,22 @@ impl Verification {
 impl FileFact {
     /// A file of which only the stamp is known.
     pub fn unverified(stamp: FileStamp) -> Self {
-        Self { stamp, sha256: None, verification: Verification::Unverified, verified_at: None }
+        Self { stamp, sha256: None, published: None, verified_at: None }
     }
 
-    /// A file whose hash was just computed.
-    pub fn hashed(stamp: FileStamp, sha256: Sha256, verification: Verification, now: DateTime<Utc>) -> Self {
-        Self { stamp, sha256: Some(sha256), verification, verified_at: Some(now) }
+    /// A file whose hash was just computed, with the hash that it should have, if one is known.
+    pub fn hashed(stamp: FileStamp, sha256: Sha256, published: Option<Sha256>, now: DateTime<Utc>) -> Self {
+        Self { stamp, sha256: Some(sha256), published, verified_at: Some(now) }
+    }
+
+    /// What the hash says of this content.
+    pub fn verification(&self) -> Verification {
+        self.sha256.map_or(Verification::Unverified, |sha256| Verification::of(sha256, self.published))
+    }
+
+    /// The same file after it was changed by others: what was computed holds no more, what was published does.
+    #[must_use]
+    pub fn changed(&self, stamp: FileStamp) -> Self {
+        Self { published: self.published, ..Self::unverified(stamp) }
     }
 }

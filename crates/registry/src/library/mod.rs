@@ -12,7 +12,9 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::domain::catalog_file;
-use crate::domain::{CatalogName, Category, Entry, EntryDocument, EntryId, FileFact, FileStamp, ModelPath};
+use crate::domain::{
+    CatalogName, Category, Entry, EntryDocument, EntryId, FileFact, FileStamp, ModelPath, Sha256,
+};
 use crate::files::Scan;
 
 use index::{ByFile, ByPath, insert_in_order, take_out};
@@ -222,6 +224,12 @@ impl Library {
         self.presence.get(path)
     }
 
+    /// The hash that the file of that path should have: its entry's, else what its source published when it was fetched.
+    pub(crate) fn published(&self, path: &ModelPath) -> Option<Sha256> {
+        let own = self.entries_at(path).iter().find_map(|entry| entry.document.sha256());
+        own.or_else(|| self.presence.published(path))
+    }
+
     /// Every regular file below the models root.
     pub(crate) fn files(&self) -> &HashMap<ModelPath, FileFact> {
         self.presence.files()
@@ -298,6 +306,7 @@ impl Library {
     /// Takes over a change that the database has.
     pub(crate) fn apply(&mut self, change: CatalogChange) {
         self.revision += 1;
+        self.forget_other_sources(&change.entries);
         let CatalogChange { catalog, head, categories, removed_categories, entries, removed } = change;
         for id in removed.iter().chain(entries.iter().map(|placed| &placed.entry.id)) {
             self.forget(*id);
@@ -321,6 +330,18 @@ impl Library {
         }
         state.categories.sort_by_key(|category| category.position);
         self.regroup(catalog);
+    }
+
+    /// What a source published says nothing of the file of another.
+    fn forget_other_sources(&mut self, changed: &[Placed]) {
+        for Placed { entry, .. } in changed {
+            let Some(before) = self.by_id.get(&entry.id) else { continue };
+            if self.presence.published(&entry.path).is_some()
+                && before.entry.document.origin() != entry.document.origin()
+            {
+                self.presence.forget_published(&entry.path);
+            }
+        }
     }
 
     /// Sorts a catalog's entries into its categories again.

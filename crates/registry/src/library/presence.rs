@@ -1,10 +1,10 @@
 //! What is on disk, as far as it is known, and which hashes still hold.
 //!
-//! Only hashes are stored in the database: everything else is one `stat` away.
+//! Only hashes are stored in the database, computed and published ones: everything else is one `stat` away.
 
 use std::collections::{HashMap, HashSet};
 
-use crate::domain::{FileFact, FileStamp, ModelFolder, ModelPath};
+use crate::domain::{FileFact, FileStamp, ModelFolder, ModelPath, Sha256};
 use crate::files::Scan;
 
 /// Files by path.
@@ -12,7 +12,7 @@ use crate::files::Scan;
 pub(crate) struct Presence {
     /// Every regular file below the models root.
     files: HashMap<ModelPath, FileFact>,
-    /// Hashes of files that are not there now; they hold again when a file with that stamp comes back.
+    /// What is known of files that are not there now; a hash holds again when a file with its stamp comes back.
     absent: HashMap<ModelPath, FileFact>,
     /// Paths whose row in the database may be behind.
     unsaved: HashSet<ModelPath>,
@@ -54,17 +54,34 @@ impl Presence {
         &self.files
     }
 
+    /// The hash that the file of that path should have, whether it is there or not.
+    pub(crate) fn published(&self, path: &ModelPath) -> Option<Sha256> {
+        self.files.get(path).or_else(|| self.absent.get(path))?.published
+    }
+
+    /// The source of that path's file is another one now: what the old one published says nothing.
+    pub(crate) fn forget_published(&mut self, path: &ModelPath) {
+        let fact = self.files.get_mut(path).or_else(|| self.absent.get_mut(path));
+        if fact.and_then(|fact| fact.published.take()).is_some() {
+            self.unsaved.insert(path.clone());
+        }
+    }
+
     /// Something that we did ourselves: a file was published, hashed, or (`None`) taken away.
     pub(crate) fn set(&mut self, path: ModelPath, fact: Option<FileFact>) {
         if let Some(meanwhile) = &mut self.set_meanwhile {
             meanwhile.insert(path.clone());
         }
         self.unsaved.insert(path.clone());
-        self.absent.remove(&path);
-        match fact {
-            Some(fact) => self.files.insert(path, fact),
-            None => self.files.remove(&path),
-        };
+        let absent = self.absent.remove(&path);
+        if let Some(fact) = fact {
+            self.files.insert(path, fact);
+            return;
+        }
+        let known = self.files.remove(&path).or(absent);
+        if let Some(known) = known.filter(|known| known.published.is_some()) {
+            self.absent.insert(path, known.changed(known.stamp));
+        }
     }
 
     /// A look at the disk begins; what is set from now on is newer than what it sees.
@@ -106,14 +123,14 @@ impl Presence {
         let known = self.files.get(path);
         match (known, stamp) {
             (Some(known), Some(stamp)) if known.stamp == stamp => {}
-            (Some(_), Some(stamp)) => {
+            (Some(known), Some(stamp)) => {
                 changes.changed += 1;
-                self.files.insert(path.clone(), FileFact::unverified(stamp));
+                self.files.insert(path.clone(), known.changed(stamp));
                 self.unsaved.insert(path.clone());
             }
             (Some(known), None) => {
                 changes.vanished += 1;
-                if known.sha256.is_some() {
+                if is_worth_a_row(known) {
                     self.absent.insert(path.clone(), *known);
                 }
                 self.files.remove(path);
@@ -122,9 +139,9 @@ impl Presence {
                 changes.appeared += 1;
                 let fact = match self.absent.remove(path) {
                     Some(fact) if fact.stamp == stamp => fact,
-                    Some(_) => {
+                    Some(fact) => {
                         self.unsaved.insert(path.clone());
-                        FileFact::unverified(stamp)
+                        fact.changed(stamp)
                     }
                     None => FileFact::unverified(stamp),
                 };
@@ -136,21 +153,26 @@ impl Presence {
 
     /// Rows to write and rows to delete since the last call.
     pub(crate) fn take_unsaved(&mut self) -> (Vec<(ModelPath, FileFact)>, Vec<ModelPath>) {
-        let (mut hashed, mut others) = (Vec::new(), Vec::new());
+        let (mut known, mut others) = (Vec::new(), Vec::new());
         for path in self.unsaved.drain() {
             let fact = self.files.get(&path).or_else(|| self.absent.get(&path));
-            match fact.filter(|fact| fact.sha256.is_some()) {
-                Some(fact) => hashed.push((path, *fact)),
+            match fact.filter(|fact| is_worth_a_row(fact)) {
+                Some(fact) => known.push((path, *fact)),
                 None => others.push(path),
             }
         }
-        (hashed, others)
+        (known, others)
     }
 
     /// Puts back what could not be written.
     pub(crate) fn still_unsaved(&mut self, paths: impl IntoIterator<Item = ModelPath>) {
         self.unsaved.extend(paths);
     }
+}
+
+/// Whether more is known of a file than `stat` says.
+fn is_worth_a_row(fact: &FileFact) -> bool {
+    fact.sha256.is_some() || fact.published.is_some()
 }
 
 /// Whether a folder is that one or one below it.
@@ -166,7 +188,7 @@ mod tests {
     use chrono::DateTime;
 
     use super::*;
-    use crate::domain::{Sha256, Verification};
+    use crate::domain::Verification;
 
     fn path(text: &str) -> ModelPath {
         ModelPath::parse("vae", text).unwrap()
@@ -177,7 +199,7 @@ mod tests {
     }
 
     fn hashed(size_bytes: u64) -> FileFact {
-        FileFact::hashed(stamp(size_bytes), Sha256::of(b"x"), Verification::Hashed, DateTime::UNIX_EPOCH)
+        FileFact::hashed(stamp(size_bytes), Sha256::of(b"x"), None, DateTime::UNIX_EPOCH)
     }
 
     fn look(presence: &mut Presence, files: &[(&str, u64)]) -> Changes {
@@ -210,6 +232,25 @@ mod tests {
         assert_eq!(presence.take_unsaved(), (vec![], vec![]), "its row stays");
         look(&mut presence, &[("a", 1)]);
         assert_eq!(presence.get(&path("a")), Some(&hashed(1)));
+    }
+
+    #[test]
+    fn what_a_source_published_outlives_changes_and_deletion_of_the_file() {
+        let verified = FileFact { published: Some(Sha256::of(b"x")), ..hashed(1) };
+        assert_eq!(verified.verification(), Verification::Verified);
+        let mut presence = Presence::default();
+        presence.set(path("a"), Some(verified));
+        look(&mut presence, &[("a", 2)]);
+        assert_eq!(presence.get(&path("a")), Some(&verified.changed(stamp(2))));
+        assert_eq!(presence.take_unsaved(), (vec![(path("a"), verified.changed(stamp(2)))], vec![]));
+        presence.set(path("a"), None);
+        assert_eq!(presence.published(&path("a")), verified.published);
+        assert_eq!(presence.take_unsaved().0.len(), 1, "its row stays");
+        let mut reopened = Presence::remembering(vec![(path("a"), verified.changed(stamp(2)))]);
+        look(&mut reopened, &[("a", 3)]);
+        assert_eq!(reopened.get(&path("a")), Some(&verified.changed(stamp(3))));
+        reopened.forget_published(&path("a"));
+        assert_eq!(reopened.take_unsaved(), (vec![], vec![path("a")]));
     }
 
     #[test]

@@ -8,9 +8,7 @@ use lorakeep_weights::digest;
 
 use super::uploads::{Judged, transfer_error};
 use super::{Page, PageRequest, Purged, Registry, bad_cursor};
-use crate::domain::{
-    Caller, DownloadId, EntryDocument, FileFact, ModelPath, QuarantineId, Sha256, UploadId, Verification,
-};
+use crate::domain::{Caller, DownloadId, EntryDocument, FileFact, ModelPath, QuarantineId, Sha256, UploadId};
 use crate::error::{Error, Result, Thing};
 use crate::files::{io_error, remove_file, stamp_at};
 use crate::store::StoredQuarantined;
@@ -123,7 +121,7 @@ impl Registry {
             other => transfer_error("releasing a quarantined file", other),
         })?;
         if let Some(stamp) = stamp {
-            let fact = FileFact::hashed(stamp, file.sha256, Verification::Hashed, self.inner.clock.now());
+            let fact = FileFact::hashed(stamp, file.sha256, None, self.inner.clock.now());
             self.library_mut().set_file(path.clone(), Some(fact));
             self.inner.files_changed.notify_one();
         }

@@ -11,9 +11,7 @@ use tempfile::TempDir;
 use super::Registry;
 use crate::clock::FixedClock;
 use crate::config::{Config, ConfigFlags};
-use crate::domain::{
-    CatalogName, Category, Entry, EntryDocument, FileFact, FileStamp, ModelPath, Sha256, Verification,
-};
+use crate::domain::{CatalogName, Category, Entry, EntryDocument, FileFact, FileStamp, ModelPath, Sha256};
 
 /// The key that the stand-in knows.
 pub(crate) const KEY: (&str, &str) = ("CIVITAI_API_KEY", "civitai_standin_key");
@@ -67,8 +65,7 @@ impl Studio {
     pub(crate) fn put_file(&self, dest: &str, file: &str, size_bytes: u64, sha256: Option<&str>) {
         let stamp = FileStamp { size_bytes, modified_ns: 1, inode: 1 };
         let sha256: Option<Sha256> = sha256.map(|text| text.parse().unwrap());
-        let verification = if sha256.is_some() { Verification::Hashed } else { Verification::Unverified };
-        let fact = FileFact { stamp, sha256, verification, verified_at: None };
+        let fact = FileFact { stamp, sha256, published: None, verified_at: None };
         let path = ModelPath::parse(dest, file).unwrap();
         self.registry.library_mut().set_file(path, Some(fact));
     }

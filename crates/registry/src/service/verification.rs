@@ -150,7 +150,7 @@ impl Registry {
         let target = |entry: &&Arc<Entry>| Target {
             path: entry.path.clone(),
             size_bytes: library.file(&entry.path).map_or(0, |fact| fact.stamp.size_bytes),
-            expected: library.entries_at(&entry.path).iter().find_map(|entry| entry.document.sha256()),
+            expected: library.published(&entry.path),
         };
         Ok(entries.iter().map(target).collect())
     }
@@ -216,32 +216,38 @@ impl Hashing {
         hashed.unwrap_or_else(|error| Err(error.to_string()))
     }
 
-    /// Takes over what the hash says, if the file is still the one that was hashed.
     fn note(&self, target: &Target, outcome: Result<(FileStamp, Sha256), String>) -> VerifiedFile {
-        let path = target.path.relative();
-        let mut verified = VerifiedFile {
-            path: path.clone(),
-            size_bytes: target.size_bytes,
-            outcome: Verification::Unverified,
-            sha256: None,
-            expected_sha256: target.expected.map(|sha256| sha256.to_string()),
-            error: None,
+        let fact = match outcome {
+            Ok((stamp, sha256)) => Ok(self.take_over(target, stamp, sha256)),
+            Err(error) => Err(error),
         };
-        match outcome {
-            Ok((stamp, sha256)) => {
-                verified.size_bytes = stamp.size_bytes;
-                verified.sha256 = Some(sha256.to_string());
-                verified.outcome = Verification::of(sha256, target.expected);
-                if verified.outcome == Verification::Mismatch {
-                    tracing::warn!(file = path, %sha256, "a file is not what its source published");
-                }
-                let fact = FileFact::hashed(stamp, sha256, verified.outcome, self.registry.inner.clock.now());
-                self.registry.library_mut().set_file(target.path.clone(), Some(fact));
-                self.registry.inner.files_changed.notify_one();
-            }
-            Err(error) => verified.error = Some(error),
+        let known = fact.as_ref().ok();
+        let published = known.map_or(target.expected, |fact| fact.published);
+        VerifiedFile {
+            path: target.path.relative(),
+            size_bytes: known.map_or(target.size_bytes, |fact| fact.stamp.size_bytes),
+            outcome: known.map_or(Verification::Unverified, FileFact::verification),
+            sha256: known.and_then(|fact| fact.sha256).map(|sha256| sha256.to_string()),
+            expected_sha256: published.map(|sha256| sha256.to_string()),
+            error: fact.err(),
         }
-        verified
+    }
+
+    /// Takes over what the hash says.
+    fn take_over(&self, target: &Target, stamp: FileStamp, sha256: Sha256) -> FileFact {
+        let mut library = self.registry.library_mut();
+        let known = library.file(&target.path).filter(|known| known.stamp == stamp);
+        // Without a published hash, content that changed while size and time did not is damage all the same.
+        let before = known.and_then(|known| known.sha256).filter(|before| *before != sha256);
+        let fact =
+            FileFact::hashed(stamp, sha256, target.expected.or(before), self.registry.inner.clock.now());
+        if fact.verification() == Verification::Mismatch {
+            tracing::warn!(file = %target.path, %sha256, "a file is not what it should be");
+        }
+        library.set_file(target.path.clone(), Some(fact));
+        drop(library);
+        self.registry.inner.files_changed.notify_one();
+        fact
     }
 }
 

@@ -1,20 +1,20 @@
-//! What is known of files on disk: stamps, and hashes that hold while the stamp does.
+//! What is known of files on disk: stamps, hashes that hold while the stamp does, and what was published.
 
 use chrono::{DateTime, Utc};
 use sqlx::QueryBuilder;
 
 use super::{Store, on_db};
-use crate::domain::{FileFact, FileStamp, ModelPath, Verification};
+use crate::domain::{FileFact, FileStamp, ModelPath};
 use crate::error::Result;
 
 const LIST_FILES: &str =
-    "SELECT dest, file, size_bytes, modified_ns, inode, sha256, verification, verified_at FROM files";
+    "SELECT dest, file, size_bytes, modified_ns, inode, sha256, published_sha256, verified_at FROM files";
 pub(super) const INSERT_FILES: &str =
-    "INSERT INTO files (dest, file, size_bytes, modified_ns, inode, sha256, verification, verified_at) ";
+    "INSERT INTO files (dest, file, size_bytes, modified_ns, inode, sha256, published_sha256, verified_at) ";
 pub(super) const OR_UPDATE_FILE: &str =
     " ON CONFLICT (dest, file) DO UPDATE SET size_bytes = excluded.size_bytes,
     modified_ns = excluded.modified_ns, inode = excluded.inode, sha256 = excluded.sha256,
-    verification = excluded.verification, verified_at = excluded.verified_at";
+    published_sha256 = excluded.published_sha256, verified_at = excluded.verified_at";
 const DELETE_FILE: &str = "DELETE FROM files WHERE dest = $1 AND file = $2";
 
 /// Files a statement; eight values each stay below the limits of both databases.
@@ -28,7 +28,7 @@ struct FileRow {
     modified_ns: i64,
     inode: i64,
     sha256: Option<String>,
-    verification: String,
+    published_sha256: Option<String>,
     verified_at: Option<DateTime<Utc>>,
 }
 
@@ -60,7 +60,7 @@ impl Store {
                         .push_bind(fact.stamp.modified_ns)
                         .push_bind(fact.stamp.inode as i64)
                         .push_bind(fact.sha256.map(|sha256| sha256.to_string()))
-                        .push_bind(fact.verification.as_str())
+                        .push_bind(fact.published.map(|sha256| sha256.to_string()))
                         .push_bind(fact.verified_at);
                 });
                 statement.push(OR_UPDATE_FILE).build().execute(&mut *transaction).await?;
@@ -79,9 +79,8 @@ impl FileRow {
             modified_ns: self.modified_ns,
             inode: self.inode as u64,
         };
-        let sha256 = self.sha256.and_then(|text| text.parse().ok());
-        let verification = Verification::parse(&self.verification).filter(|_| sha256.is_some());
-        let verification = verification.unwrap_or(Verification::Unverified);
-        Some((path, FileFact { stamp, sha256, verification, verified_at: self.verified_at }))
+        let hash = |text: Option<String>| text.and_then(|text| text.parse().ok());
+        let (sha256, published) = (hash(self.sha256), hash(self.published_sha256));
+        Some((path, FileFact { stamp, sha256, published, verified_at: self.verified_at }))
     }
 }

@@ -11,7 +11,6 @@ use super::testing::{PostgresSchema, both_databases};
 use super::{Db, Store};
 use crate::domain::{
     BinItemId, CatalogName, Category, Entry, EntryDocument, EntryId, FileFact, FileStamp, ModelPath, Sha256,
-    Verification,
 };
 use crate::library::{CatalogChange, CatalogHead, Library, Placed, PlacedCategory};
 
@@ -108,7 +107,7 @@ both_databases! {
     async fn files_are_kept_changed_and_forgotten(store: Store) {
         let stamp = FileStamp { size_bytes: 1 << 40, modified_ns: -5, inode: u64::MAX };
         let now = Utc.timestamp_opt(1_700_000_000, 123_456_000).unwrap();
-        let hashed = FileFact::hashed(stamp, Sha256::of(b"x"), Verification::Verified, now);
+        let hashed = FileFact::hashed(stamp, Sha256::of(b"x"), Some(Sha256::of(b"y")), now);
         let (first, second) = (path("vae", "a.pt"), path("", "b.pt"));
         let seen = [(first.clone(), hashed), (second.clone(), FileFact::unverified(stamp))];
         store.save_files(&seen, &[]).await.unwrap();

@@ -12,7 +12,7 @@ use url::Url;
 use super::failure::Failure;
 use super::gate::ContentGate;
 use super::observer::Watch;
-use crate::domain::{Download, DownloadState, Entry, FileFact, Origin, QuarantineId, Verification};
+use crate::domain::{Download, DownloadState, Entry, FileFact, Origin, QuarantineId};
 use crate::files::stamp_at;
 use crate::service::Registry;
 use crate::service::live::Live;
@@ -106,19 +106,18 @@ impl Attempt {
         if !self.registry.is_on_disk(&self.download().path).await {
             return Ok(None);
         }
-        let published = announced.or_else(|| entry.document.sha256());
+        let published = announced.or_else(|| self.registry.library().published(&entry.path));
         if published.is_none() && !was_interrupted {
-            let fact = self.fact(&self.destination(), None, Verification::Unverified)?;
+            let fact = self.fact(&self.destination(), None, None)?;
             return Ok(Some(Ended::Published(fact)));
         }
         self.live.enter(DownloadState::Verifying);
         let computed = self.hash(self.destination()).await?;
-        let verification = Verification::of(computed, published);
-        if self.download().force && verification != Verification::Verified {
+        if self.download().force && published != Some(computed) {
             self.live.enter(DownloadState::Downloading);
             return Ok(None);
         }
-        let fact = self.fact(&self.destination(), Some(computed), verification)?;
+        let fact = self.fact(&self.destination(), Some(computed), published)?;
         Ok(Some(Ended::Published(fact)))
     }
 
@@ -142,8 +141,7 @@ impl Attempt {
             // Somebody put a file there meanwhile; it is kept.
             Err(TransferError::Exists(_)) => {
                 let computed = self.hash(self.destination()).await?;
-                let verification = Verification::of(computed, expected);
-                Ok(Ended::Published(self.fact(&self.destination(), Some(computed), verification)?))
+                Ok(Ended::Published(self.fact(&self.destination(), Some(computed), expected)?))
             }
             Err(error) => Err(Failure::of_transfer(&error, source)),
         }
@@ -210,9 +208,8 @@ impl Attempt {
             }
             Outcome::Published => {
                 let sha256 = Sha256::from_bytes(*fetched.sha256.as_bytes());
-                let verification =
-                    if fetched.verified { Verification::Verified } else { Verification::Hashed };
-                Ok(Ended::Published(self.fact(&fetched.path, Some(sha256), verification)?))
+                let published = Some(sha256).filter(|_| fetched.verified);
+                Ok(Ended::Published(self.fact(&fetched.path, Some(sha256), published)?))
             }
         }
     }
@@ -222,15 +219,15 @@ impl Attempt {
         &self,
         file: &Path,
         sha256: Option<Sha256>,
-        verification: Verification,
+        published: Option<Sha256>,
     ) -> Result<FileFact, Failure> {
         let stamp = stamp_at(file).ok_or_else(|| {
             Failure::lasting("io", format!("`{}` was published and is gone again", file.display()))
         })?;
         let now = self.registry.inner.clock.now();
         Ok(match sha256 {
-            Some(sha256) => FileFact::hashed(stamp, sha256, verification, now),
-            None => FileFact::unverified(stamp),
+            Some(sha256) => FileFact::hashed(stamp, sha256, published, now),
+            None => FileFact { published, ..FileFact::unverified(stamp) },
         })
     }
 

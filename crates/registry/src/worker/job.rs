@@ -198,7 +198,7 @@ fn end(download: &mut Download, ended: Ended) -> Option<FileFact> {
             let size_bytes = fact.stamp.size_bytes;
             (download.bytes_done, download.bytes_total) = (size_bytes, size_bytes);
             download.state = DownloadState::Done;
-            let verification = fact.verification.as_str();
+            let verification = fact.verification().as_str();
             tracing::info!(download.id = %download.id, file = %download.path, size_bytes, verification, "download done");
             Some(fact)
         }

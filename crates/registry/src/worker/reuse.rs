@@ -11,7 +11,7 @@ use lorakeep_weights::Sha256;
 use super::attempt::Attempt;
 use super::failure::Failure;
 use super::gate::ContentGate;
-use crate::domain::{DownloadState, FileFact, ModelPath, Verification};
+use crate::domain::{DownloadState, FileFact, ModelPath};
 use crate::files::{remove_file, share_bytes};
 
 impl Attempt {
@@ -95,8 +95,7 @@ impl Attempt {
             publish(&part, &destination, Replace::Never).map_err(publish_error)
         })
         .await?;
-        self.fact(&self.destination(), Some(computed), Verification::Verified)
-            .map_err(|failure| failure.message)
+        self.fact(&self.destination(), Some(computed), Some(sha256)).map_err(|failure| failure.message)
     }
 }
 

@@ -28,7 +28,7 @@ async fn verified(registry: &Registry, files: &[String]) -> VerificationReport {
 
 fn fact(registry: &Registry, file: &str) -> (Verification, Option<Sha256>) {
     let fact = registry.find_entry(file, None).unwrap().file.unwrap();
-    (fact.verification, fact.sha256)
+    (fact.verification(), fact.sha256)
 }
 
 both_databases! {
@@ -54,6 +54,23 @@ both_databases! {
             .set_modified(SystemTime::now() + Duration::from_secs(5)).unwrap();
         registry.rescan().await.unwrap();
         assert_eq!(fact(&registry, "a.pt"), (Verification::Unverified, None), "it was touched since");
+        registry.close().await;
+    }
+
+    async fn content_that_changed_behind_an_unchanged_time_is_damage(home: Home) {
+        home.write_model("vae/a.pt", "sound");
+        let registry = home.open().await;
+        import(&registry, &[("a.pt", None)]).await;
+        assert_eq!(verified(&registry, &[]).await.files[0].outcome, Verification::Hashed);
+        let path = home.models.join("vae/a.pt");
+        let before = fs::metadata(&path).unwrap().modified().unwrap();
+        fs::write(&path, "s0und").unwrap();
+        fs::File::options().write(true).open(&path).unwrap().set_modified(before).unwrap();
+        for _ in 0..2 {
+            let report = verified(&registry, &[]).await;
+            assert_eq!(report.files[0].outcome, Verification::Mismatch);
+            assert_eq!(report.files[0].expected_sha256, Some(Sha256::of(b"sound").to_string()));
+        }
         registry.close().await;
     }
 

@@ -7,7 +7,7 @@ use std::io;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Page, PageRequest, Registry, bad_cursor};
-use crate::domain::{BinItemId, FileFact, ModelPath, Verification};
+use crate::domain::{BinItemId, FileFact, ModelPath};
 use crate::error::{Error, Result, Thing};
 use crate::files::{BinFolders, BinPlace, Folder, Item, Kind, io_error, is_link_in_the_way, stamp_at};
 use crate::store::{BinFilter, BinRoot, BinState, StoredBinItem};
@@ -197,13 +197,10 @@ impl Registry {
     /// The file is present at once; a hash that was known before it was deleted holds, since the bin changes nothing.
     fn note_restored(&self, item: &StoredBinItem) {
         let Some(stamp) = stamp_at(&item.path.below(&self.inner.config.models_dir)) else { return };
-        let published =
-            self.library().entries_at(&item.path).first().and_then(|entry| entry.document.sha256());
+        let published = self.library().published(&item.path);
         let fact = match item.sha256.filter(|_| stamp.size_bytes == item.size_bytes) {
-            Some(sha256) => {
-                FileFact::hashed(stamp, sha256, Verification::of(sha256, published), self.inner.clock.now())
-            }
-            None => FileFact::unverified(stamp),
+            Some(sha256) => FileFact::hashed(stamp, sha256, published, self.inner.clock.now()),
+            None => FileFact { published, ..FileFact::unverified(stamp) },
         };
         self.library_mut().set_file(item.path.clone(), Some(fact));
         self.inner.files_changed.notify_one();

@@ -14,7 +14,6 @@ use serde_json::json;
 use super::{Judged, Uploaded, folder_of, transfer_error};
 use crate::domain::{
     Caller, CatalogName, Category, EntryDocument, FileFact, ModelPath, SafeName, Sha256, UploadId,
-    Verification,
 };
 use crate::error::{Error, Result};
 use crate::files::{Folder, io_error, is_link_in_the_way, remove_file, share_bytes, stamp_at};
@@ -101,7 +100,7 @@ impl Registry {
     pub(super) async fn list_upload(&self, upload: StoredUpload) -> Result<Uploaded> {
         let file_path = upload.path.below(&self.inner.config.models_dir);
         if let Some(stamp) = stamp_at(&file_path) {
-            let fact = FileFact::hashed(stamp, upload.sha256, Verification::Hashed, self.inner.clock.now());
+            let fact = FileFact::hashed(stamp, upload.sha256, None, self.inner.clock.now());
             self.library_mut().set_file(upload.path.clone(), Some(fact));
             self.inner.files_changed.notify_one();
         }

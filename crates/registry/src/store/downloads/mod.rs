@@ -232,7 +232,7 @@ impl Store {
                     .bind(fact.stamp.modified_ns)
                     .bind(fact.stamp.inode as i64)
                     .bind(fact.sha256.map(|sha256| sha256.to_string()))
-                    .bind(fact.verification.as_str())
+                    .bind(fact.published.map(|sha256| sha256.to_string()))
                     .bind(fact.verified_at)
                     .execute(&mut *transaction)
                     .await?;

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use lorakeep_weights::Sha256;
 
 use super::*;
-use crate::domain::{FileStamp, Verification};
+use crate::domain::FileStamp;
 use crate::store::testing::both_databases;
 
 fn now() -> DateTime<Utc> {
@@ -154,7 +154,7 @@ both_databases! {
         let held = store.claim_download(now(), &lease("a")).await.unwrap().unwrap().download;
         store.save_download_sha256(held.id, "ab").await.unwrap();
         let stamp = FileStamp { size_bytes: 7, modified_ns: 1, inode: 2 };
-        let fact = FileFact::hashed(stamp, Sha256::of(b"x"), Verification::Verified, now());
+        let fact = FileFact::hashed(stamp, Sha256::of(b"x"), Some(Sha256::of(b"x")), now());
         let done = Download { state: DownloadState::Done, finished_at: Some(now()), ..held };
         assert!(store.save_download(DownloadState::Downloading, &done, Some(&fact)).await.unwrap());
         assert!(store.save_download(DownloadState::Done, &done, Some(&fact)).await.unwrap(), "a second time is fine");

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use lorakeep_registry::PageRequest;
 use lorakeep_registry::domain::{DownloadState, StatusWord, Verification};
 use lorakeep_standin::{CivitFile, CivitModel, FileKind, FileSpec, PublishedHashes};
 use serde_json::json;
@@ -56,6 +57,52 @@ both_databases! {
         studio.registry.close().await;
     }
 
+    async fn damage_is_found_by_the_published_hash_although_the_catalog_has_none(home: Home) {
+        let studio = Studio::open(home).await;
+        studio.serve(&[small("a.safetensors")]);
+        studio.import(&[hub_entry("a.safetensors")]).await;
+        studio.fetch("a.safetensors").await;
+        studio.verify().await;
+        assert_eq!(studio.verification("a.safetensors"), Verification::Verified);
+        let studio = studio.reopen().await;
+        assert!(!studio.home.catalog("models").contains("sha256"), "the catalog stays as it was imported");
+        let path = studio.path("loras/a.safetensors");
+        let mut spoilt = fs::read(&path).unwrap();
+        spoilt[200_000] ^= 1;
+        fs::write(&path, spoilt).unwrap();
+        studio.registry.rescan().await.unwrap();
+        assert_eq!(studio.verification("a.safetensors"), Verification::Unverified);
+        let studio = studio.reopen().await;
+        let report = studio.verify().await;
+        assert_eq!(report.files[0].outcome, Verification::Mismatch);
+        assert_eq!(report.files[0].expected_sha256, Some(small("a.safetensors").sha256()));
+        let studio = studio.reopen().await;
+        assert_eq!(studio.verification("a.safetensors"), Verification::Mismatch);
+        studio.registry.delete_file("a.safetensors", None, false).await.unwrap();
+        let bin = studio.registry.list_bin(PageRequest::default()).await.unwrap();
+        studio.registry.restore_bin_item(bin.items[0].id).await.unwrap();
+        assert_eq!(studio.verification("a.safetensors"), Verification::Mismatch, "the bin forgets nothing");
+        studio.registry.close().await;
+    }
+
+    async fn what_one_source_published_says_nothing_of_another(home: Home) {
+        let studio = Studio::open(home).await;
+        studio.serve(&[small("a.safetensors")]);
+        studio.import(&[hub_entry("a.safetensors")]).await;
+        studio.fetch("a.safetensors").await;
+        let studio = studio
+            .reopen_after(async |home, _, _| {
+                let other = "\"hf_file\": \"b.safetensors\"";
+                let text = home.catalog("models").replace("\"hf_file\": \"a.safetensors\"", other);
+                assert!(text.contains(other));
+                home.write_catalog("models", text);
+            })
+            .await;
+        studio.verify().await;
+        assert_eq!(studio.verification("a.safetensors"), Verification::Hashed);
+        studio.registry.close().await;
+    }
+
     async fn the_same_content_under_another_name_is_shared_and_not_fetched(home: Home) {
         let studio = Studio::open(home).await;
         let twin = small("a.safetensors");
@@ -67,7 +114,7 @@ both_databases! {
         assert_eq!(studio.standin.bytes_served("b.safetensors"), 0);
         assert_eq!(fs::read(studio.path("loras/b.safetensors")).unwrap(), twin.bytes());
         let file = studio.registry.find_entry("b.safetensors", None).unwrap().file.unwrap();
-        assert_eq!(file.verification, Verification::Verified);
+        assert_eq!(file.verification(), Verification::Verified);
         assert!(studio.hidden("parts").is_empty());
         studio.registry.close().await;
     }

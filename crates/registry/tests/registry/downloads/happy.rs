@@ -23,7 +23,7 @@ both_databases! {
         let state = studio.registry.find_entry("a.safetensors", None).unwrap();
         assert_eq!(state.status, StatusWord::Present);
         let file = state.file.unwrap();
-        assert_eq!(file.verification, Verification::Verified);
+        assert_eq!(file.verification(), Verification::Verified);
         assert_eq!(file.sha256.unwrap().to_string(), small("a.safetensors").sha256());
         assert!(studio.hidden("parts").is_empty());
         studio.registry.close().await;
@@ -36,7 +36,7 @@ both_databases! {
         let job = studio.fetch("mine.safetensors").await.download;
         assert_eq!((job.state, job.error), (DownloadState::Done, None));
         let file = studio.registry.find_entry("mine.safetensors", None).unwrap().file.unwrap();
-        assert_eq!(file.verification, Verification::Verified);
+        assert_eq!(file.verification(), Verification::Verified);
         let downloads = studio.standin.requests_to(Upstream::Civitai);
         assert!(downloads.iter().any(|seen| seen.query == "fileId=700"), "the file is asked for by its id");
         studio.registry.close().await;
@@ -50,7 +50,7 @@ both_databases! {
         let job = studio.fetch("plain.safetensors").await.download;
         assert_eq!((job.state, job.error), (DownloadState::Done, None));
         let file = studio.registry.find_entry("plain.safetensors", None).unwrap().file.unwrap();
-        assert_eq!(file.verification, Verification::Hashed);
+        assert_eq!(file.verification(), Verification::Hashed);
         studio.registry.close().await;
     }
 

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use lorakeep_registry::config::Config;
-use lorakeep_registry::domain::{CatalogName, DownloadState, Trigger};
-use lorakeep_registry::{Enqueue, Enqueued, JobState, Registry};
+use lorakeep_registry::domain::{CatalogName, DownloadState, Trigger, Verification};
+use lorakeep_registry::{Enqueue, Enqueued, JobState, Registry, VerificationReport};
 use lorakeep_standin::{CivitFile, CivitModel, CivitVersion, FileSpec, HfRepo, Options, Standin};
 use serde_json::{Value, json};
 
@@ -97,6 +97,17 @@ impl Studio {
     /// A repository `o/r` with these files at its top.
     pub(crate) fn serve(&self, files: &[FileSpec]) {
         self.standin.add_repo(files.iter().cloned().fold(HfRepo::new("o/r"), HfRepo::file));
+    }
+
+    /// Hashes everything.
+    pub(crate) async fn verify(&self) -> VerificationReport {
+        self.registry.start_verification(&[]).await.unwrap();
+        eventually("the verification ends", || !self.registry.verification().unwrap().is_running).await;
+        self.registry.verification().unwrap()
+    }
+
+    pub(crate) fn verification(&self, file: &str) -> Verification {
+        self.registry.find_entry(file, None).unwrap().file.unwrap().verification()
     }
 
     pub(crate) fn path(&self, relative: &str) -> PathBuf {

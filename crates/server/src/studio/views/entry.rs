@@ -1,6 +1,6 @@
 //! One entry with the state of its file.
 
-use lorakeep_registry::domain::{StatusWord, Verification};
+use lorakeep_registry::domain::{FileFact, StatusWord, Verification};
 use lorakeep_registry::{Added, EntryState, JobState};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -44,7 +44,7 @@ fn write<M: SerializeMap>(map: &mut M, state: &EntryState) -> Result<(), M::Erro
     map.serialize_entry("speed", &transfer.speed)?;
     map.serialize_entry("error", &job.and_then(|job| job.download.error.as_deref()))?;
     let file = state.file.as_ref();
-    map.serialize_entry("verification", verification(file.map(|file| &file.verification)))?;
+    map.serialize_entry("verification", verification(file.map(FileFact::verification)))?;
     map.serialize_entry("sha256_on_disk", &file.and_then(|file| file.sha256))
 }
 
@@ -60,7 +60,7 @@ fn finer_word(state: &EntryState) -> &'static str {
 }
 
 /// The word of a verification; an absent file is not verified.
-pub(super) fn verification(verification: Option<&Verification>) -> &'static str {
+pub(super) fn verification(verification: Option<Verification>) -> &'static str {
     match verification {
         None | Some(Verification::Unverified) => "unverified",
         Some(Verification::Hashed) => "hashed",

@@ -46,7 +46,7 @@ impl From<VerifiedFile> for VerifiedFileView {
         Self {
             path: file.path,
             size_bytes: file.size_bytes,
-            outcome: entry::verification(Some(&file.outcome)),
+            outcome: entry::verification(Some(file.outcome)),
             sha256: file.sha256,
             expected_sha256: file.expected_sha256,
             error: file.error,
