@@ -1,5 +1,5 @@
-//! A local CivitAI, Hugging Face Hub and object storage over real sockets, with scripted faults and
-//! counters. It stands in for the upstreams in tests, benchmarks and demonstrations, and holds
+//! A local CivitAI, Hugging Face Hub, object storage and ComfyUI over real sockets, with scripted faults
+//! and counters. It stands in for the upstreams in tests, benchmarks and demonstrations, and holds
 //! nothing of the programs that it tests, so that it cannot share a bug with them.
 //!
 //! ```no_run
@@ -18,12 +18,14 @@
 
 mod checksum;
 mod civitai;
+mod comfyui;
 mod content;
 mod control;
 mod demo;
 mod faults;
 mod huggingface;
 mod observe;
+mod png;
 mod shared;
 mod standin;
 mod storage;
@@ -31,9 +33,11 @@ mod wire;
 mod world;
 
 pub use civitai::{CivitFile, CivitImage, CivitModel, CivitVersion, PublishedHashes};
+pub use comfyui::GenerationFault;
 pub use content::{FileKind, FileSpec, LoraFamily};
 pub use faults::{Allowance, Fault, RetryAfter, StatusFault, Times};
 pub use huggingface::{Gated, HfRepo};
 pub use observe::{Seen, Upstream};
 pub use standin::{Options, Standin};
 pub use storage::Delivery;
+pub use world::GeneratorLora;

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 const BIG_REPO: &str = "standin/big";
 const BIG_MODEL: u64 = 90_000;
 
-/// A local CivitAI, Hugging Face Hub and object storage with scripted faults.
+/// A local CivitAI, Hugging Face Hub, object storage and ComfyUI with scripted faults.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
@@ -21,6 +21,9 @@ struct Arguments {
     /// Port of the object storage and of /__control
     #[arg(long, default_value_t = 9103)]
     storage_port: u16,
+    /// Port of ComfyUI
+    #[arg(long, default_value_t = 9104)]
+    comfyui_port: u16,
     /// A further safetensors file, in repository `standin/big` and as a CivitAI version
     #[arg(long = "file", value_name = "NAME=SIZE", value_parser = named_size)]
     files: Vec<FileSpec>,
@@ -42,6 +45,7 @@ async fn main() -> io::Result<()> {
         civitai_port: arguments.civitai_port,
         huggingface_port: arguments.huggingface_port,
         storage_port: arguments.storage_port,
+        comfyui_port: arguments.comfyui_port,
         delivery: if arguments.b2 { Delivery::B2 } else { Delivery::R2 },
         ..Options::default()
     })
@@ -95,7 +99,11 @@ fn summary(standin: &Standin, files: &[FileSpec]) -> Value {
         })
         .collect();
     json!({
-        "environment": {"LORAKEEP_CIVITAI_URL": standin.civitai_url(), "HF_ENDPOINT": hub},
+        "environment": {
+            "LORAKEEP_CIVITAI_URL": standin.civitai_url(),
+            "HF_ENDPOINT": hub,
+            "COMFYUI_URL": standin.comfyui_url(),
+        },
         "credentials": {"CIVITAI_API_KEY": Options::default().civitai_key, "HF_TOKEN": Options::default().huggingface_token},
         "storage": standin.storage_url(),
         "control": format!("{}/__control", standin.storage_url()),

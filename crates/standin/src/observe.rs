@@ -17,6 +17,8 @@ pub enum Upstream {
     HuggingFace,
     /// Object storage and image host, reached under another host name.
     Storage,
+    /// The generator.
+    ComfyUi,
 }
 
 /// One request as it was seen.

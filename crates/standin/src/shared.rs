@@ -8,7 +8,7 @@ use crate::standin::Options;
 use crate::storage::{self, Signatures};
 use crate::wire::{Answer, Delivery, FileAnswer, Request, Response, Source, Wanted, wanted};
 use crate::world::World;
-use crate::{civitai, huggingface};
+use crate::{civitai, comfyui, huggingface};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -16,12 +16,13 @@ use std::time::{Duration, SystemTime};
 /// `Last-Modified` of every file.
 const LAST_MODIFIED: &str = "Wed, 01 Jul 2026 12:00:00 GMT";
 
-/// Addresses of the three servers, without a slash at the end.
+/// Addresses of the servers, without a slash at the end.
 #[derive(Debug, Clone)]
 pub(crate) struct Addresses {
     pub(crate) civitai: String,
     pub(crate) huggingface: String,
     pub(crate) storage: String,
+    pub(crate) comfyui: String,
 }
 
 /// State of a running stand-in.
@@ -34,6 +35,7 @@ pub(crate) struct Shared {
     pub(crate) script: Mutex<Script>,
     pub(crate) connections: AtomicU64,
     pub(crate) api_calls: AtomicU64,
+    pub(crate) generations: Mutex<comfyui::Generations>,
     world: Mutex<Arc<World>>,
     cap: AtomicU64,
 }
@@ -48,6 +50,7 @@ impl Shared {
             script: Mutex::default(),
             connections: AtomicU64::new(0),
             api_calls: AtomicU64::new(0),
+            generations: Mutex::default(),
             world: Mutex::default(),
             cap: AtomicU64::new(0),
         }
@@ -94,6 +97,7 @@ impl Shared {
             Upstream::Civitai => civitai::route(self, request),
             Upstream::HuggingFace => huggingface::route(self, request),
             Upstream::Storage => storage::route(self, request),
+            Upstream::ComfyUi => comfyui::route(self, request),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Starting, filling, breaking, watching and stopping a stand-in.
 
 use crate::civitai::{CivitImage, CivitModel};
+use crate::comfyui::GenerationFault;
 use crate::content::FileSpec;
 use crate::faults::{Fault, Times};
 use crate::huggingface::HfRepo;
@@ -8,6 +9,7 @@ use crate::observe::{Seen, Upstream, lock};
 use crate::shared::{Addresses, Shared};
 use crate::storage::Delivery;
 use crate::wire;
+use crate::world::GeneratorLora;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -25,6 +27,10 @@ pub struct Options {
     pub huggingface_port: u16,
     /// Port of the object storage, which is reached as `localhost`.
     pub storage_port: u16,
+    /// Port of the ComfyUI on 127.0.0.1.
+    pub comfyui_port: u16,
+    /// How long ComfyUI takes for a prompt.
+    pub generation_time: Duration,
     /// The one valid CivitAI key.
     pub civitai_key: String,
     /// The one valid Hugging Face token.
@@ -45,6 +51,8 @@ impl Default for Options {
             civitai_port: 0,
             huggingface_port: 0,
             storage_port: 0,
+            comfyui_port: 0,
+            generation_time: Duration::ZERO,
             civitai_key: "civitai_standin_key".into(),
             huggingface_token: "hf_standin".into(),
             signed_url_lifetime: Duration::from_hours(1),
@@ -55,7 +63,7 @@ impl Default for Options {
     }
 }
 
-/// A running CivitAI, Hugging Face Hub and object storage. Dropping it closes every connection.
+/// A running CivitAI, Hugging Face Hub, object storage and ComfyUI. Dropping it closes every connection.
 #[derive(Debug)]
 pub struct Standin {
     shared: Arc<Shared>,
@@ -72,9 +80,11 @@ impl Standin {
         let civitai = TcpListener::bind((Ipv4Addr::LOCALHOST, options.civitai_port)).await?;
         let huggingface = TcpListener::bind((Ipv4Addr::LOCALHOST, options.huggingface_port)).await?;
         let storage = TcpListener::bind((Ipv4Addr::LOCALHOST, options.storage_port)).await?;
+        let comfyui = TcpListener::bind((Ipv4Addr::LOCALHOST, options.comfyui_port)).await?;
         let addresses = Addresses {
             civitai: format!("http://{}", civitai.local_addr()?),
             huggingface: format!("http://{}", huggingface.local_addr()?),
+            comfyui: format!("http://{}", comfyui.local_addr()?),
             storage: format!("http://localhost:{}", storage.local_addr()?.port()),
         };
         // Where `localhost` is ::1 first, clients would lose a connection attempt on every request.
@@ -88,6 +98,7 @@ impl Standin {
             (Some(huggingface), Upstream::HuggingFace),
             (Some(storage), Upstream::Storage),
             (storage_v6, Upstream::Storage),
+            (Some(comfyui), Upstream::ComfyUi),
         ];
         for (listener, upstream) in listeners {
             if let Some(listener) = listener {
@@ -133,6 +144,11 @@ impl Standin {
         self.shared.addresses.storage.clone()
     }
 
+    /// `http://127.0.0.1:<port>`, the value of `COMFYUI_URL`.
+    pub fn comfyui_url(&self) -> String {
+        self.shared.addresses.comfyui.clone()
+    }
+
     /// The plain address of a file added with [`add_file`](Self::add_file).
     pub fn file_url(&self, name: &str) -> String {
         let path: Vec<String> = name.split('/').map(crate::storage::escaped).collect();
@@ -165,6 +181,45 @@ impl Standin {
         });
     }
 
+    /// Puts a model file into one of ComfyUI's folders, as `checkpoints`.
+    pub fn add_comfyui_file(&self, folder: &str, name: &str) {
+        self.shared.change_world(|world| world.generator.add(folder, name));
+    }
+
+    /// Puts a LoRA into ComfyUI's folder that changes pictures so, replacing one of the same name.
+    pub fn add_comfyui_lora(&self, lora: GeneratorLora) {
+        self.shared.change_world(|world| {
+            world.generator.add("loras", &lora.name);
+            world.generator.loras.retain(|known| known.name != lora.name);
+            world.generator.loras.push(lora);
+        });
+    }
+
+    /// Lets ComfyUI's prompts go wrong after `after` more good ones.
+    pub fn generation_fault(&self, after: u64, fault: GenerationFault, times: Times) {
+        let count = match times {
+            Times::Once => Some(1),
+            Times::N(count) => Some(u64::from(count)),
+            Times::Always => None,
+        };
+        lock(&self.shared.generations).script(after, fault, count);
+    }
+
+    /// Prompts that ComfyUI accepted so far.
+    pub fn prompts_accepted(&self) -> u64 {
+        lock(&self.shared.generations).accepted()
+    }
+
+    /// Ids of ComfyUI's prompts that wait or run.
+    pub fn open_prompts(&self) -> Vec<String> {
+        lock(&self.shared.generations).open_prompts()
+    }
+
+    /// A picture that was uploaded to ComfyUI's input folder.
+    pub fn comfyui_input(&self, name: &str) -> Option<Vec<u8>> {
+        lock(&self.shared.generations).file(&format!("input//{name}")).map(|content| content.to_vec())
+    }
+
     /// Scripts a fault. Faults of one target act one after the other, in the order given.
     ///
     /// `target` is a file (its name, or `owner/repo/path`, or `civitai/<version>/<name>`), and the
@@ -177,6 +232,7 @@ impl Standin {
     /// Forgets all scripted faults.
     pub fn clear_faults(&self) {
         lock(&self.shared.script).clear();
+        lock(&self.shared.generations).clear_script();
     }
 
     /// Limits each connection to so many body bytes a second; `None` lifts the limit. Acts at once.

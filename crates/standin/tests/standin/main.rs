@@ -2,6 +2,7 @@
 
 mod civitai;
 mod client;
+mod comfyui;
 mod control;
 mod faults;
 mod huggingface;
