@@ -102,6 +102,7 @@ impl Jobs {
             },
             civitai_key: config.civitai.token.clone(),
             huggingface_token: config.huggingface.token.clone(),
+            comfyui: config.comfyui.url.clone(),
             hosts,
             limits: ApiLimits::default(),
         });

@@ -305,16 +305,21 @@ fn too_large(url: &Url, limit: usize) -> Trouble {
 
 /// A connection that failed; the text names the host and never what it resolved to.
 fn unreachable_host(url: &Url, error: &reqwest::Error) -> Trouble {
-    let what = if error.is_timeout() {
+    let what = unreachable_text(error);
+    tracing::debug!(host = host_of(url), error = %error_chain(error), "an API call failed");
+    let message = format!("`{}` {what}; check the network, or try again later", host_of(url));
+    Trouble::Passing(ApiError::Failed(UpstreamError::passing("unreachable", None, message)), None)
+}
+
+/// What happened to a connection that failed, to stand behind the name of its host.
+pub(super) fn unreachable_text(error: &reqwest::Error) -> &'static str {
+    if error.is_timeout() {
         "did not answer in time"
     } else if error.is_connect() {
         "cannot be reached"
     } else {
         "broke the connection"
-    };
-    tracing::debug!(host = host_of(url), error = %error_chain(error), "an API call failed");
-    let message = format!("`{}` {what}; check the network, or try again later", host_of(url));
-    Trouble::Passing(ApiError::Failed(UpstreamError::passing("unreachable", None, message)), None)
+    }
 }
 
 /// The causes without the address, which may hold a signed query.

@@ -1,11 +1,13 @@
-//! CivitAI and Hugging Face: what they know of a file, where its bytes are, and what to do when they say no.
+//! CivitAI, Hugging Face and ComfyUI: what they know of a file, where its bytes are, and what to do when they say no.
 //!
 //! - [`mod@reference`]: what people write becomes ids
 //! - [`http`]: the one API client; `pace` and `lenient` serve it
 //! - [`civitai`], [`huggingface`]: one client each, with its table of refusals
+//! - [`comfyui`]: the generator of this installation
 //! - [`source`]: from an entry's origin to an address with size and hash
 
 pub(crate) mod civitai;
+pub(crate) mod comfyui;
 pub(crate) mod error;
 pub(crate) mod http;
 pub(crate) mod huggingface;
@@ -19,6 +21,7 @@ use std::sync::Arc;
 
 use lorakeep_transfer::{HostPolicy, TransferError};
 use secrecy::SecretString;
+use url::Url;
 
 pub(crate) use error::UpstreamError;
 pub(crate) use reference::Endpoints;
@@ -32,6 +35,8 @@ pub(crate) struct UpstreamOptions {
     pub(crate) endpoints: Endpoints,
     pub(crate) civitai_key: Option<SecretString>,
     pub(crate) huggingface_token: Option<SecretString>,
+    /// Address of the ComfyUI of this installation; it may be private.
+    pub(crate) comfyui: Option<Url>,
     /// Hosts that may be private (`LORAKEEP_ALLOW_HOSTS`); the endpoints are added to them.
     pub(crate) hosts: HostPolicy,
     pub(crate) limits: http::ApiLimits,
@@ -42,6 +47,8 @@ pub(crate) struct UpstreamOptions {
 pub(crate) struct Upstreams {
     pub(crate) civitai: civitai::Civitai,
     pub(crate) huggingface: huggingface::HuggingFace,
+    /// None when no address is configured.
+    pub(crate) comfyui: Option<comfyui::ComfyUi>,
     pub(crate) endpoints: Endpoints,
     /// Fetches pictures and videos.
     pub(crate) api: Arc<http::ApiClient>,
@@ -52,7 +59,7 @@ pub(crate) struct Upstreams {
 impl Upstreams {
     /// Sets up one client that all upstreams share.
     pub(crate) fn new(options: UpstreamOptions) -> Result<Self, TransferError> {
-        let UpstreamOptions { endpoints, civitai_key, huggingface_token, hosts, limits } = options;
+        let UpstreamOptions { endpoints, civitai_key, huggingface_token, comfyui, hosts, limits } = options;
         let hosts = hosts.allow_url(&endpoints.civitai).allow_url(&endpoints.huggingface);
         let api = Arc::new(http::ApiClient::new(hosts.clone(), limits)?);
         Ok(Self {
@@ -62,6 +69,7 @@ impl Upstreams {
                 endpoints.huggingface.clone(),
                 huggingface_token,
             ),
+            comfyui: comfyui.map(comfyui::ComfyUi::new).transpose()?,
             endpoints,
             api,
             hosts,

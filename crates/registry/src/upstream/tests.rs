@@ -41,6 +41,7 @@ async fn with_credentials(civitai_key: Option<&str>, huggingface_token: Option<&
         },
         civitai_key: civitai_key.map(SecretString::from),
         huggingface_token: huggingface_token.map(SecretString::from),
+        comfyui: None,
         hosts: HostPolicy::public_only(),
         limits,
     })

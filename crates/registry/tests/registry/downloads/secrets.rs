@@ -66,7 +66,7 @@ async fn keys_go_to_their_own_host_only_and_into_no_text() {
             let expected = match seen.upstream {
                 Upstream::Civitai => Some(format!("Bearer {KEY}")),
                 Upstream::HuggingFace => Some(format!("Bearer {TOKEN}")),
-                Upstream::Storage => None,
+                Upstream::Storage | Upstream::ComfyUi => None,
             };
             assert_eq!(seen.authorization, expected, "{} {}", seen.method, seen.path);
             assert!(!seen.query.contains(KEY) && !seen.query.contains(TOKEN), "{}", seen.query);
