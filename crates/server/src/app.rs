@@ -69,7 +69,7 @@ pub(crate) fn build(registry: Registry, shutdown: CancellationToken) -> Router {
         .merge(studio::routes(&app))
         .merge(operations::routes(&app))
         .merge(vault::routes(&app))
-        .merge(web::routes())
+        .merge(web::routes(&app))
         .fallback(envelope::not_found)
         .method_not_allowed_fallback(envelope::method_not_allowed)
         .layer(from_fn_with_state(app.clone(), requests::observe))

@@ -60,6 +60,11 @@ impl Registry {
         Ok(Deleted { file: file.to_owned(), item })
     }
 
+    /// Bytes that the bin holds.
+    pub fn bin_bytes(&self) -> u64 {
+        self.library().bin_bytes()
+    }
+
     pub(super) async fn delete_at(&self, path: ModelPath, purge: bool) -> Result<Option<BinItem>> {
         let _turn = self.inner.bin_turn.lock().await;
         let Some(item) = self.item_at(&path).await? else {

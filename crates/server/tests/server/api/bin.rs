@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use crate::harness::TestServer;
 use super::one_file::{FILE, status, with_file};
+use crate::harness::TestServer;
 
 #[tokio::test]
 async fn a_deleted_file_lies_in_the_bin_and_comes_back() {

@@ -3,8 +3,8 @@
 use http::Method;
 use serde_json::json;
 
-use crate::harness::TestServer;
 use super::one_file::{FILE, status, with_file};
+use crate::harness::TestServer;
 
 #[tokio::test]
 async fn files_that_no_catalog_knows_are_listed_and_adopted() {

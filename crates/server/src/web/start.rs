@@ -1,20 +1,14 @@
-//! Pages. For now one, which says that the server runs and where its API is.
+//! The page at `/`: says that the server runs and where its API is.
 
-use axum::Router;
 use axum::response::{Html, IntoResponse};
-use axum::routing::get;
 use http::header::CONTENT_SECURITY_POLICY;
 
-use crate::app::{App, VERSION};
+use crate::app::VERSION;
 
 /// Nothing is loaded from anywhere, and no other page may frame this one.
 const POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-pub(crate) fn routes() -> Router<App> {
-    Router::new().route("/", get(show_start))
-}
-
-async fn show_start() -> impl IntoResponse {
+pub(super) async fn show() -> impl IntoResponse {
     let page = format!(
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width\">\n<title>Lorakeep</title>\n\

@@ -1,0 +1,97 @@
+//! The queue, live.
+
+use askama::Template;
+use axum::extract::State;
+use http::HeaderMap;
+use lorakeep_registry::domain::DownloadState;
+use lorakeep_registry::{DownloadFilter, JobState, PageRequest, Registry, Settings};
+
+use super::filters;
+use super::page::{self, Frame, Page};
+use crate::app::AppState;
+
+/// Jobs on the page; ended ones beyond it are in the API's list.
+const SHOWN: u32 = 200;
+
+#[derive(Template)]
+#[template(path = "downloads.html")]
+struct DownloadsPage {
+    frame: Frame,
+    list: JobList,
+}
+
+#[derive(Template)]
+#[template(path = "downloads_list.html")]
+struct JobList {
+    jobs: Vec<JobRow>,
+    total: u64,
+    settings: Settings,
+    bandwidth_mebibytes: String,
+}
+
+/// One job.
+struct JobRow {
+    id: String,
+    name: String,
+    file: String,
+    entry: String,
+    state: &'static str,
+    percent: u64,
+    bytes_done: u64,
+    bytes_total: u64,
+    error: Option<String>,
+    is_moving: bool,
+    is_waiting: bool,
+    can_pause: bool,
+    can_resume: bool,
+    can_retry: bool,
+    can_cancel: bool,
+}
+
+pub(super) async fn show(State(app): AppState, headers: HeaderMap) -> Page {
+    let registry = app.registry();
+    let request = PageRequest { limit: Some(SHOWN), cursor: None };
+    let jobs = registry.list_downloads(DownloadFilter::default(), request).await?;
+    let settings = registry.settings();
+    let list = JobList {
+        jobs: jobs.items.iter().map(|job| JobRow::new(registry, job)).collect(),
+        total: jobs.total,
+        bandwidth_mebibytes: settings.bandwidth_bytes_per_second.map(mebibytes).unwrap_or_default(),
+        settings,
+    };
+    if page::wants_part(&headers) {
+        return page::render(&headers, &list);
+    }
+    page::render(&headers, &DownloadsPage { frame: Frame::new("/downloads"), list })
+}
+
+fn mebibytes(bytes: u64) -> String {
+    format!("{}", (bytes as f64 / f64::from(1 << 20) * 100.0).round() / 100.0)
+}
+
+impl JobRow {
+    fn new(registry: &Registry, job: &JobState) -> Self {
+        use DownloadState as State;
+        let JobState { download, progress } = job;
+        let state = download.state;
+        let entry = registry.find_entry_by_id(download.entry_id);
+        let file = download.path.file.as_str();
+        Self {
+            id: download.id.to_string(),
+            name: entry.map_or_else(|| file.to_owned(), |entry| entry.document.name().to_owned()),
+            file: download.path.to_string(),
+            entry: download.entry_id.to_string(),
+            state: state.as_str(),
+            percent: (progress.bytes_done * 100).checked_div(progress.bytes_total).unwrap_or(0),
+            bytes_done: progress.bytes_done,
+            bytes_total: progress.bytes_total,
+            error: download.error.clone(),
+            is_moving: matches!(state, State::Downloading | State::Verifying | State::Retrying),
+            is_waiting: state == State::Queued,
+            can_pause: matches!(state, State::Queued | State::Downloading | State::Retrying),
+            can_resume: state == State::Paused,
+            can_retry: matches!(state, State::Error | State::Cancelled),
+            can_cancel: !state.is_ended(),
+        }
+    }
+}

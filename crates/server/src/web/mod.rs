@@ -1,0 +1,47 @@
+//! Pages for people, rendered by the server. They only read: whatever a person does on them goes through the same JSON
+//! API that programs use, so that no rule lives here.
+//!
+//! `page`: what all pages share (frame, headers, compression, who may see them); `assets`: the embedded files;
+//! `filters`: how values are written; then one file a page, with its template of the same name.
+
+mod activity;
+mod assets;
+mod bin;
+mod disk;
+mod downloads;
+mod fault;
+mod filters;
+mod generation;
+mod page;
+mod settings;
+mod start;
+mod treemap;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::get;
+
+use crate::app::App;
+
+pub(crate) fn routes(app: &App) -> Router<App> {
+    pages().route_layer(from_fn_with_state(app.clone(), page::require_person)).merge(open_routes())
+}
+
+fn pages() -> Router<App> {
+    Router::new()
+        .route("/downloads", get(downloads::show))
+        .route("/generation", get(generation::show))
+        .route("/bin", get(bin::show))
+        .route("/quarantine", get(bin::show_quarantine))
+        .route("/activity", get(activity::show))
+        .route("/disk", get(disk::show))
+        .route("/settings", get(settings::show))
+}
+
+/// What a browser needs before anybody is logged in.
+fn open_routes() -> Router<App> {
+    Router::new()
+        .route("/", get(start::show))
+        .route("/assets/{bundle}/{name}", get(assets::serve))
+        .route("/favicon.ico", get(assets::serve_icon))
+}

@@ -1,0 +1,170 @@
+//! What all pages share: who may see them, the frame around them, their headers and their compression.
+
+use std::io::Write;
+
+use askama::Template;
+use axum::extract::{OriginalUri, Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Redirect, Response};
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use http::header::{
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, VARY,
+};
+use http::{HeaderMap, HeaderName, StatusCode};
+use lorakeep_registry::domain::CallerKind;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::assets;
+use super::fault::PageFault;
+use crate::app::{App, VERSION};
+use crate::auth;
+
+/// Everything comes from this server; nothing inline runs; no other site may frame a page or take its forms.
+const POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; object-src 'none'; \
+                      base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+/// What htmx sends when it wants a part of a page.
+const HX_REQUEST: HeaderName = HeaderName::from_static("hx-request");
+/// Shorter bodies are not worth packing, bytes.
+const WORTH_PACKING: usize = 1024;
+/// Fast enough that packing costs less than sending.
+const PAGE_LEVEL: u32 = 4;
+
+/// The answer of a page's handler.
+pub(super) type Page = Result<Response, PageFault>;
+
+/// What stands around the content of a page.
+pub(super) struct Frame {
+    pub(super) version: &'static str,
+    here: &'static str,
+}
+
+/// One line of the menu.
+pub(super) struct MenuItem {
+    pub(super) path: &'static str,
+    pub(super) icon: &'static str,
+    pub(super) name: &'static str,
+    pub(super) is_here: bool,
+}
+
+/// The pages in the order of the menu.
+const MENU: [(&str, &str, &str); 8] = [
+    ("/downloads", "download", "Downloads"),
+    ("/generation", "picture", "Generation data"),
+    ("/bin", "bin", "Bin"),
+    ("/quarantine", "shield", "Quarantine"),
+    ("/activity", "activity", "Activity"),
+    ("/disk", "disk", "Disk"),
+    ("/settings", "settings", "Settings"),
+    ("/docs", "open", "API"),
+];
+
+impl Frame {
+    /// The frame of the page at `here`.
+    pub(super) fn new(here: &'static str) -> Self {
+        Self { version: VERSION, here }
+    }
+
+    #[expect(clippy::unused_self, reason = "templates call it on their frame")]
+    pub(super) fn asset(&self, name: &str) -> String {
+        assets::address(name)
+    }
+
+    pub(super) fn menu(&self) -> Vec<MenuItem> {
+        let item = |(path, icon, name)| MenuItem { path, icon, name, is_here: path == self.here };
+        MENU.into_iter().map(item).collect()
+    }
+}
+
+/// Lets only people pass who are logged in; sends others to the door and back afterwards.
+pub(super) async fn require_person(
+    State(app): State<App>,
+    OriginalUri(uri): OriginalUri,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (mut parts, body) = request.into_parts();
+    match auth::identify(&app, &parts) {
+        Err(problem) => PageFault::from(problem).into_response(),
+        Ok(identity) if identity.caller.kind == CallerKind::Anonymous => {
+            to_the_door(&parts.headers, &uri.to_string())
+        }
+        Ok(identity) => {
+            parts.extensions.insert(identity.caller);
+            let mut response = next.run(Request::from_parts(parts, body)).await;
+            response.extensions_mut().insert(identity.credential);
+            response
+        }
+    }
+}
+
+/// A part cannot be sent elsewhere: the script does that when it sees the status.
+fn to_the_door(headers: &HeaderMap, wanted: &str) -> Response {
+    if headers.contains_key(HX_REQUEST) {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
+    Redirect::to(&format!("/login?next={}", utf8_percent_encode(wanted, NON_ALPHANUMERIC))).into_response()
+}
+
+/// Whether only the changing part of a page is wanted.
+pub(super) fn wants_part(headers: &HeaderMap) -> bool {
+    headers.contains_key(HX_REQUEST)
+}
+
+/// Renders a page or a part of one.
+pub(super) fn render(headers: &HeaderMap, template: &impl Template) -> Page {
+    let html = template
+        .render()
+        .map_err(|error| PageFault::from(lorakeep_registry::Error::internal("rendering a page", error)))?;
+    Ok(respond(headers, StatusCode::OK, html))
+}
+
+/// A page's answer: private, never kept, packed when the browser takes it.
+pub(super) fn respond(headers: &HeaderMap, status: StatusCode, html: String) -> Response {
+    let common = [
+        (CONTENT_TYPE, "text/html; charset=utf-8"),
+        (CACHE_CONTROL, "private, no-store"),
+        (CONTENT_SECURITY_POLICY, POLICY),
+        (VARY, "accept-encoding, hx-request, cookie"),
+    ];
+    if html.len() >= WORTH_PACKING && takes_gzip(headers) {
+        return (status, common, [(CONTENT_ENCODING, "gzip")], gzip(html.as_bytes(), PAGE_LEVEL))
+            .into_response();
+    }
+    (status, common, html).into_response()
+}
+
+/// Whether a browser takes gzip (RFC 9110 section 12.5.3; a weight of 0 means no).
+pub(super) fn takes_gzip(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|coding| {
+        let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
+        name.trim() == "gzip" && !matches!(weight.trim(), "q=0" | "q=0.0" | "q=0.00" | "q=0.000")
+    })
+}
+
+/// `bytes` by gzip; levels are 1 (fast) to 9 (small).
+pub(super) fn gzip(bytes: &[u8], level: u32) -> Bytes {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 4), Compression::new(level));
+    encoder.write_all(bytes).expect("a vector takes every byte");
+    encoder.finish().expect("a vector takes every byte").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gzip_is_sent_to_those_who_take_it() {
+        let takes = |value: &'static str| {
+            takes_gzip(&HeaderMap::from_iter([(ACCEPT_ENCODING, value.parse().expect("a value"))]))
+        };
+        for value in ["gzip", "br, gzip", "gzip;q=0.5, br"] {
+            assert!(takes(value), "{value}");
+        }
+        for value in ["", "br", "gzip;q=0", "xgzip"] {
+            assert!(!takes(value), "{value}");
+        }
+    }
+}
