@@ -2,7 +2,7 @@
 
 use std::io;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::EvaluateError;
 use crate::read::ReadAt;
@@ -12,7 +12,7 @@ use crate::safetensors::{Dtype, Tensor};
 const PIECE: u64 = 256 * 1024;
 
 /// What the elements of tensors are, told by their bits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Census {
     /// Elements that were read.
     pub elements: u64,
@@ -47,6 +47,35 @@ impl Census {
     /// There are elements and all are zero.
     pub fn is_zero(&self) -> bool {
         self.elements > 0 && self.zero == self.elements
+    }
+}
+
+/// What was read of a file so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tally {
+    /// All elements.
+    pub(super) census: Census,
+    /// Tensors of more than one element that are all zero.
+    pub(super) zero_tensors: u64,
+    /// The elements of type F16.
+    pub(super) halves: Census,
+}
+
+impl Tally {
+    /// Counts one tensor.
+    pub(super) fn count(&mut self, dtype: Dtype, census: Census) {
+        self.census.add(census);
+        self.zero_tensors += u64::from(census.is_zero() && census.elements > 1);
+        if dtype == Dtype::F16 {
+            self.halves.add(census);
+        }
+    }
+
+    /// Adds what was read elsewhere.
+    pub(super) fn add(&mut self, other: Self) {
+        self.census.add(other.census);
+        self.zero_tensors += other.zero_tensors;
+        self.halves.add(other.halves);
     }
 }
 

@@ -1,37 +1,43 @@
-//! How strong the change of every module of an adapter is, from its factors alone.
+//! How strong the change of every module of an adapter is, how it is spread over directions, and whether
+//! it will do what it was trained for, from the file alone.
 //!
 //! A change is never spread out: products are measured by the Gram matrices of their factors, LoHa by
-//! Khatri-Rao products, LoKr by its blocks. All sums are in double precision. Decided per module, so that
-//! files of several algorithms are measured whole.
+//! Khatri-Rao products, LoKr by its blocks, OFT by its angles. All sums are in double precision. Decided
+//! per module, so that files of several algorithms are measured whole. `docs/evaluation.md` says what each
+//! number means.
 
+mod aggregate;
+mod control;
 mod decode;
 mod delta;
 mod eigen;
+mod judgement;
 mod matrix;
+mod measure;
 mod module;
+mod orthogonal;
+mod place;
+pub mod report;
 mod scale;
 mod spectrum;
 
-use std::collections::BTreeMap;
-use std::io;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread;
+use std::io::{self, BufRead as _};
 
-use serde::Serialize;
-
+pub use control::Control;
 pub use decode::Census;
-pub use scale::Scale;
-pub use spectrum::Spectrum;
 
-use crate::read::ReadAt;
-use crate::safetensors::{Header, Tensor};
-use module::{Parts, Reader, Unmeasured};
-use scale::Claims;
+use sha2::Digest as _;
 
-/// Why an evaluation ended without an answer.
+use crate::read::{ReadAt, Window};
+use crate::safetensors::{Header, Malformed};
+use decode::Tally;
+use measure::{Measured, Modules};
+use report::{FileFacts, FileReport, SCHEMA_VERSION, Skipped, Verdict};
+
+/// Why an evaluation ended without an answer. A damaged file is no error: its report says so.
 #[derive(Debug, thiserror::Error)]
 pub enum EvaluateError {
-    /// The file could not be read.
+    /// A tensor could not be read.
     #[error("tensor `{tensor}` cannot be read: {source}")]
     Read {
         /// The tensor's name, shortened for display.
@@ -39,116 +45,208 @@ pub enum EvaluateError {
         /// What the system said.
         source: io::Error,
     },
-    /// The flag was set.
+    /// The header could not be read.
+    #[error("the file cannot be read: {0}")]
+    Io(#[from] io::Error),
+    /// Somebody asked for the end.
     #[error("the evaluation was cancelled")]
     Cancelled,
 }
 
-/// What was measured of one module.
-#[derive(Clone, Debug, Serialize)]
-pub struct ModuleReport {
-    /// The module's name as the file spells it; hostile text.
-    pub name: String,
-    /// `lora`, `dora`, `loha`, `lokr`, `adalora`, `full`, `norm` or `unknown`.
-    pub algorithm: &'static str,
-    /// The rank of the factors.
-    pub rank: Option<u64>,
-    /// What the product is multiplied with at strength 1.
-    pub scale: Scale,
-    /// The Frobenius norm of the change with its scale; for DoRA of its direction part.
-    pub frobenius: Option<f64>,
-    /// The singular values of the same and what they say.
-    pub spectrum: Option<Spectrum>,
-    /// What the elements of the tensors are that were read.
-    pub census: Census,
-    /// Why a number is missing.
-    pub reason: Option<String>,
+/// How much of a report is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Detail {
+    /// The file alone.
+    Summary,
+    /// The file and its blocks.
+    #[default]
+    Blocks,
+    /// Every module too.
+    Modules,
 }
 
-/// Measures every module of an adapter, in the order of their names.
+/// What is asked about a file.
+#[derive(Clone, Copy, Debug)]
+pub struct Options<'a> {
+    /// The file's name, which may tell what its tensors do not.
+    pub file_name: &'a str,
+    /// The text of PEFT's `adapter_config.json` beside the file.
+    pub adapter_config: Option<&'a str>,
+    /// Whether spectra are described; norms come in any case.
+    pub spectrum: bool,
+    /// How much is kept.
+    pub detail: Detail,
+    /// Shares of the energy, above 0 and at most 1, for which ranks are found.
+    pub energy_targets: &'a [f64],
+    /// How many singular values of a module its report holds.
+    pub top_singular_values: usize,
+    /// The strength at which norms are given.
+    pub strength: f64,
+    /// Whether the tensors are hashed when the metadata holds a hash of them.
+    pub verify_payload: bool,
+}
+
+impl Default for Options<'_> {
+    fn default() -> Self {
+        Self {
+            file_name: "",
+            adapter_config: None,
+            spectrum: true,
+            detail: Detail::Blocks,
+            energy_targets: &[0.9, 0.95, 0.99],
+            top_singular_values: 4,
+            strength: 1.0,
+            verify_payload: true,
+        }
+    }
+}
+
+/// Evaluates one file of `size` bytes.
 ///
-/// `threads` workers share the modules; each holds one module at a time. When `cancelled` turns true the
-/// evaluation ends after the modules that are in work.
-pub fn measure<F: ReadAt + Sync + ?Sized>(
-    header: &Header,
+/// A damaged file gives a report that says what is wrong with it; an error means that the file could not
+/// be read or that the work was cancelled.
+pub fn evaluate<F: ReadAt + Sync + ?Sized>(
     file: &F,
-    threads: usize,
-    cancelled: &AtomicBool,
-) -> Result<Vec<ModuleReport>, EvaluateError> {
-    let modules: Vec<(&str, Parts<'_>)> = group(&header.tensors).into_iter().collect();
-    let claims = Claims::new(header);
-    let next = AtomicUsize::new(0);
-    let work = || -> Result<Vec<(usize, ModuleReport)>, EvaluateError> {
-        let mut done = Vec::new();
-        while let Some((place, (name, parts))) = {
-            let place = next.fetch_add(1, Ordering::Relaxed);
-            modules.get(place).map(|module| (place, module))
-        } {
-            if cancelled.load(Ordering::Relaxed) {
-                return Err(EvaluateError::Cancelled);
-            }
-            done.push((place, measure_module(header, file, &claims, name, parts)?));
-        }
-        Ok(done)
-    };
-    let parts = thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(work)).collect();
-        let join = |worker: thread::ScopedJoinHandle<'_, _>| worker.join().expect("a worker does not panic");
-        workers.into_iter().map(join).collect::<Result<Vec<_>, _>>()
-    })?;
-    let mut reports: Vec<_> = parts.into_iter().flatten().collect();
-    reports.sort_by_key(|(place, _)| *place);
-    Ok(reports.into_iter().map(|(_, report)| report).collect())
-}
-
-fn group(tensors: &[Tensor]) -> BTreeMap<&str, Parts<'_>> {
-    let mut modules: BTreeMap<&str, Parts<'_>> = BTreeMap::new();
-    for tensor in tensors {
-        if let Some((name, role)) = module::split(&tensor.name) {
-            modules.entry(name).or_default().insert(role, tensor);
-        }
+    size: u64,
+    options: &Options<'_>,
+    control: &Control<'_>,
+) -> Result<FileReport, EvaluateError> {
+    match Header::read(file, size) {
+        Ok(header) => evaluate_adapter(&header, file, size, options, control),
+        Err(Malformed::Read(error)) => Err(error.into()),
+        Err(malformed) => Ok(damaged(file, size, &malformed)),
     }
-    modules
 }
 
-fn measure_module<F: ReadAt + ?Sized>(
-    header: &Header,
-    file: &F,
-    claims: &Claims,
-    name: &str,
-    parts: &Parts<'_>,
-) -> Result<ModuleReport, EvaluateError> {
-    let mut reader = Reader { file, data_start: header.data_start(), parts, census: Census::default() };
-    let scale = scale::scale(header, file, claims, name, parts)?;
-    let mut report = ModuleReport {
-        name: name.to_owned(),
-        algorithm: module::algorithm(parts),
-        rank: module::rank(parts),
-        scale,
-        frobenius: None,
+/// The report of a file that is no sound safetensors file.
+fn damaged<F: ReadAt + ?Sized>(file: &F, size: u64, malformed: &Malformed) -> FileReport {
+    let facts = FileFacts {
+        format: crate::format::sniff(&file.head(crate::format::SNIFF_LENGTH).unwrap_or_default(), size)
+            .name()
+            .to_owned(),
+        size_bytes: size,
+        errors: vec![malformed.to_string()],
+        ..FileFacts::default()
+    };
+    let findings = judgement::of_file(&facts);
+    FileReport { findings, skipped: vec![Skipped::new("weights", "the file is damaged")], ..empty(facts) }
+}
+
+fn empty(file: FileFacts) -> FileReport {
+    FileReport {
+        schema_version: SCHEMA_VERSION,
+        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+        file,
+        adapter: None,
+        weights: None,
         spectrum: None,
-        census: Census::default(),
-        reason: None,
-    };
-    match reader.delta() {
-        Ok(delta) if reader.census.is_finite() && scale.value.is_finite() => {
-            let Some((norm, values)) = delta.measure() else {
-                report.reason = Some("its change is too large to be measured".to_owned());
-                report.census = reader.census;
-                return Ok(report);
-            };
-            let size = scale.value.abs();
-            report.frobenius = Some(norm * size);
-            report.spectrum =
-                values.map(|values| Spectrum::new(values.iter().map(|value| value * size).collect()));
-            if report.spectrum.is_none() {
-                report.reason = Some("its spectrum would take too long".to_owned());
-            }
-        }
-        Ok(_) => report.reason = Some("it has numbers that are not finite".to_owned()),
-        Err(Unmeasured::Because(reason)) => report.reason = Some(reason),
-        Err(Unmeasured::Failed(error)) => return Err(error),
+        blocks: Vec::new(),
+        modules: Vec::new(),
+        compatibility: None,
+        findings: Vec::new(),
+        skipped: Vec::new(),
     }
-    report.census = reader.census;
-    Ok(report)
+}
+
+fn evaluate_adapter<F: ReadAt + Sync + ?Sized>(
+    header: &Header,
+    file: &F,
+    size: u64,
+    options: &Options<'_>,
+    control: &Control<'_>,
+) -> Result<FileReport, EvaluateError> {
+    let modules = measure::group(&header.tensors);
+    if modules.modules.is_empty() {
+        let skipped = vec![Skipped::new("weights", "the file holds no adapter module")];
+        return Ok(FileReport { skipped, ..empty(file_facts(header, size, &Tally::default())) });
+    }
+    let mut tally = measure::scan_orphans(header, file, &modules.orphans, control)?;
+    let mut measured = measure::measure(header, file, &modules, options, control)?;
+    measured.iter().for_each(|module| tally.add(module.tally));
+    aggregate::mark_dead(&mut measured);
+    let mut facts = file_facts(header, size, &tally);
+    if options.verify_payload {
+        facts.payload_hash_matches_metadata = payload_matches(header, file, size, control)?;
+    }
+    let identity = crate::identify::identify_header(header, options.file_name);
+    Ok(assemble(facts, &identity, &modules, measured, options))
+}
+
+/// Puts the parts of the report together.
+fn assemble(
+    facts: FileFacts,
+    identity: &crate::identify::Identity,
+    modules: &Modules<'_>,
+    measured: Vec<Measured>,
+    options: &Options<'_>,
+) -> FileReport {
+    let adapter = aggregate::adapter(&measured, &modules.orphans, identity);
+    let weights = aggregate::weights(&measured, options);
+    let spectrum = options.spectrum.then(|| aggregate::spectrum(&measured, options));
+    let reports: Vec<_> = measured.iter().map(|module| &module.report).collect();
+    let mut findings = judgement::of_file(&facts);
+    findings.extend(judgement::of_adapter(
+        &adapter,
+        &weights,
+        spectrum.as_ref(),
+        &reports,
+        modules.orphans.len(),
+    ));
+    let blocks = if options.detail >= Detail::Blocks { aggregate::blocks(&measured) } else { Vec::new() };
+    let kept = if options.detail >= Detail::Modules { measured } else { Vec::new() };
+    FileReport {
+        adapter: Some(adapter),
+        weights: Some(weights),
+        spectrum,
+        blocks,
+        modules: kept.into_iter().map(|module| module.report).collect(),
+        findings: Verdict::new(findings).findings,
+        ..empty(facts)
+    }
+}
+
+fn file_facts(header: &Header, size: u64, tally: &Tally) -> FileFacts {
+    let mut facts = FileFacts {
+        valid: tally.census.is_finite(),
+        format: "safetensors".to_owned(),
+        size_bytes: size,
+        header_bytes: header.length,
+        tensors: header.tensors.len() as u64,
+        parameters: header.parameters(),
+        nan: tally.census.nan,
+        inf: tally.census.infinite,
+        zero_tensors: tally.zero_tensors,
+        saturated_f16: tally.halves.saturated,
+        ..FileFacts::default()
+    };
+    let halves = tally.halves;
+    facts.subnormal_f16_fraction =
+        (halves.elements > 0).then(|| halves.subnormal as f64 / halves.elements as f64);
+    for tensor in &header.tensors {
+        *facts.dtypes.entry(tensor.dtype.name().to_owned()).or_default() += 1;
+    }
+    facts
+}
+
+/// Whether the tensors hash to what kohya's trainers wrote into the metadata.
+fn payload_matches<F: ReadAt + ?Sized>(
+    header: &Header,
+    file: &F,
+    size: u64,
+    control: &Control<'_>,
+) -> Result<Option<bool>, EvaluateError> {
+    let Some(claimed) = header.metadata_value("sshs_model_hash") else { return Ok(None) };
+    let mut window = Window::new(file, header.data_start(), size);
+    let mut hasher = sha2::Sha256::new();
+    loop {
+        control.check()?;
+        let chunk = window.fill_buf()?;
+        if chunk.is_empty() {
+            break;
+        }
+        hasher.update(chunk);
+        let count = chunk.len();
+        window.consume(count);
+    }
+    Ok(Some(hex::encode(hasher.finalize()).eq_ignore_ascii_case(claimed)))
 }

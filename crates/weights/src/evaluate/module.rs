@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::EvaluateError;
-use super::decode::{self, Census};
+use super::decode::{self, Tally};
 use super::delta::Delta;
 use super::matrix::Matrix;
+use super::orthogonal::{self, BLOCK_CAP, Storage, Turned};
 use crate::read::ReadAt;
 use crate::safetensors::Tensor;
 
@@ -49,13 +50,52 @@ const ENDS: &[(&str, &str)] = &[
     (".lokr_w2_a", "kron2_a"),
     (".lokr_w2_b", "kron2_b"),
     (".lokr_t2", "kron2_t"),
+    (".lora_B.bias", "bias"),
+    (".lora_up.bias", "bias"),
     (".diff", "diff"),
+    (".set_weight", "replacement"),
+    (".diff_b", "bias"),
     (".w_norm", "norm"),
+    (".b_norm", "bias"),
+    (".reshape_weight", "reshape"),
+    (".oft_blocks", "oft"),
+    (".oft_diag", "oft"),
+    (".oft_R.weight", "oft_triangle"),
+    (".oft_R", "oft_triangle"),
+    (".boft_R", "boft"),
+    (".boft_s", "rescale"),
+    (".rescale", "rescale"),
+    (".on_input", "on_input"),
+    (".ia3_l", "ia3_factor"),
+    (".a1.weight", "glora_a1"),
+    (".a2.weight", "glora_a2"),
+    (".b1.weight", "glora_b1"),
+    (".b2.weight", "glora_b2"),
+    (".bm.weight", "glora_bm"),
+    (".q_layer.weight", "tlora"),
+    (".p_layer.weight", "tlora_out"),
+    (".lambda_layer", "tlora_scale"),
+    (".vera_lambda_b", "vera"),
+    (".vera_lambda_d", "vera_inner"),
+    (".vera_A", "vera_shared"),
+    (".vera_B", "vera_shared_out"),
+    (".fourierft_spectrum", "fourierft"),
+    (".hra_u", "hra"),
+    (".ranknum", "ranknum"),
 ];
 
-/// The module's name and the role of a tensor; none for what this part does not compute.
+/// The module's name and the role of a tensor; none for what belongs to no adapter.
 pub(super) fn split(name: &str) -> Option<(&str, &'static str)> {
-    ENDS.iter().find_map(|(end, role)| Some((name.strip_suffix(end)?, *role)))
+    ENDS.iter()
+        .find_map(|(end, role)| Some((name.strip_suffix(end)?, *role)))
+        .or_else(|| split_named_adapter(name))
+}
+
+/// PEFT may put the adapter's own name before the last word: `to_q.lora_A.style.weight`.
+fn split_named_adapter(name: &str) -> Option<(&str, &'static str)> {
+    let ends = [(".lora_A", "down"), (".lora_B", "up"), (".lora_magnitude_vector", "magnitude")];
+    let (body, _adapter) = name.strip_suffix(".weight").unwrap_or(name).rsplit_once('.')?;
+    ends.iter().find_map(|(end, role)| Some((body.strip_suffix(end)?, *role)))
 }
 
 /// The tensors of a module by role.
@@ -70,8 +110,17 @@ pub(super) fn algorithm(parts: &Parts<'_>) -> &'static str {
         (has("adaptive"), "adalora"),
         (has("magnitude"), "dora"),
         (has("down") || has("up"), "lora"),
-        (has("diff"), "full"),
+        (has("glora_a1") || has("glora_b1"), "glora"),
+        (has("boft") || parts.get("oft").is_some_and(|tensor| tensor.shape.len() == 4), "boft"),
+        (has("oft") || has("oft_triangle"), "oft"),
+        (has("ia3") || has("ia3_factor"), "ia3"),
+        (has("diff") || has("replacement"), "full"),
         (has("norm"), "norm"),
+        (has("tlora"), "tlora"),
+        (has("vera") || has("vera_shared"), "vera"),
+        (has("fourierft"), "fourierft"),
+        (has("hra"), "hra"),
+        (has("bias"), "bias"),
     ];
     order.iter().find(|(holds, _)| *holds).map_or("unknown", |(_, name)| name)
 }
@@ -79,7 +128,56 @@ pub(super) fn algorithm(parts: &Parts<'_>) -> &'static str {
 /// The divisor of alpha: the rank of the factors; none when LoKr has no factors.
 pub(super) fn rank(parts: &Parts<'_>) -> Option<u64> {
     let side = |role: &str| parts.get(role)?.shape.first().copied();
-    side("down").or_else(|| side("w1_b")).or_else(|| side("kron2_b")).or_else(|| side("kron1_b"))
+    let glora = || if is_new_glora(parts) { side("glora_a2") } else { side("glora_a1") };
+    let block = |role: &str| parts.get(role)?.shape.last().copied();
+    side("down")
+        .or_else(|| side("w1_b"))
+        .or_else(|| side("kron2_b"))
+        .or_else(|| side("kron1_b"))
+        .or_else(glora)
+        .or_else(|| block("oft").or_else(|| block("boft")))
+        .or_else(|| orthogonal::triangle_side(block("oft_triangle")?))
+        .or_else(|| side("tlora"))
+        .or_else(|| block("hra"))
+}
+
+/// Whether the factors of a GLoRA are in the order of today, outer factor first.
+fn is_new_glora(parts: &Parts<'_>) -> bool {
+    let side = |role: &str, axis: usize| parts.get(role)?.shape.get(axis).copied();
+    let inner = side("glora_b1", 1);
+    inner.is_some() && inner == side("glora_b2", 0) && side("glora_a1", 1) == side("glora_a2", 0)
+}
+
+/// Outer side, and inner side with the kernel flattened, of the weight that is adapted.
+pub(super) fn sides(parts: &Parts<'_>) -> Option<[u64; 2]> {
+    let shape = |role: &str| parts.get(role).map(|tensor| &*tensor.shape);
+    let first = |role: &str| shape(role)?.first().copied();
+    let rest = |role: &str| shape(role)?.get(1..).map(product);
+    let kernel = |role: &str| shape(role).and_then(|shape| shape.get(2..)).map_or(1, product);
+    match algorithm(parts) {
+        "lora" | "dora" | "adalora" => Some([first("up")?, rest("down")?.checked_mul(kernel("mid"))?]),
+        "loha" if parts.contains_key("t1") => Some([rest("w1_a")?, rest("w1_b")?.checked_mul(kernel("t1"))?]),
+        "loha" => Some([first("w1_a")?, rest("w1_b")?]),
+        "lokr" => {
+            let out = first("kron1").or(first("kron1_a"))?;
+            let inner = rest("kron1").or(rest("kron1_b"))?;
+            let with_core = parts.contains_key("kron2_t");
+            let second_out =
+                if with_core { rest("kron2_a")? } else { first("kron2").or(first("kron2_a"))? };
+            let second = rest("kron2").or(rest("kron2_b"))?.checked_mul(kernel("kron2_t"))?;
+            Some([out.checked_mul(second_out)?, inner.checked_mul(second)?])
+        }
+        "glora" if is_new_glora(parts) => Some([first("glora_b1")?, rest("glora_b2")?]),
+        "glora" => Some([first("glora_b2")?, rest("glora_b1")?]),
+        "full" => Some([first("diff").or(first("replacement"))?, rest("diff").or(rest("replacement"))?]),
+        "norm" => Some([first("norm")?, 1]),
+        _ => None,
+    }
+}
+
+/// A product of sides that was checked when the header was read, or stays at the top.
+fn product(sides: &[u64]) -> u64 {
+    sides.iter().copied().fold(1, u64::saturating_mul)
 }
 
 /// Why a module's numbers were not computed.
@@ -103,13 +201,29 @@ pub(super) struct Reader<'a, F: ?Sized> {
     pub(super) file: &'a F,
     pub(super) data_start: u64,
     pub(super) parts: &'a Parts<'a>,
-    pub(super) census: Census,
+    pub(super) tally: Tally,
+    /// Where the tensors begin that were read.
+    seen: Vec<u64>,
 }
 
-impl<F: ReadAt + ?Sized> Reader<'_, F> {
-    /// The change that the tensors are, unscaled.
+impl<'a, F: ReadAt + ?Sized> Reader<'a, F> {
+    pub(super) fn new(file: &'a F, data_start: u64, parts: &'a Parts<'a>) -> Self {
+        Self { file, data_start, parts, tally: Tally::default(), seen: Vec::new() }
+    }
+
+    /// Looks at the elements of the tensors that no computation needed.
+    pub(super) fn scan_rest(&mut self) -> Result<(), EvaluateError> {
+        for tensor in self.parts.values() {
+            if !self.seen.contains(&tensor.range.start) {
+                let census = decode::stream(self.file, self.data_start, tensor, |_| {})?;
+                self.tally.count(tensor.dtype, census);
+            }
+        }
+        Ok(())
+    }
+
+    /// The change that the tensors are, unscaled; of a GLoRA the part that needs no base.
     pub(super) fn delta(&mut self) -> Measured<Delta> {
-        self.check_size()?;
         match algorithm(self.parts) {
             "lora" | "dora" | "adalora" => self.product(),
             "loha" => self.hadamard(),
@@ -118,13 +232,71 @@ impl<F: ReadAt + ?Sized> Reader<'_, F> {
                 let second = self.block("kron2", "kron2_a", "kron2_b", "kron2_t")?;
                 Ok(Delta::Kronecker(Box::new(first), Box::new(second)))
             }
+            "full" if self.parts.contains_key("replacement") => {
+                because("it replaces the weight instead of changing it, so its change needs the base")
+            }
             "full" => Ok(Delta::Full(self.matrix("diff")?)),
             "norm" => Ok(Delta::Full(self.matrix("norm")?)),
-            _ => because("its tensors are of no algorithm that is computed from factors"),
+            "glora" => self.glora("glora_b1", "glora_b2"),
+            algorithm => because(&unsupported(algorithm)),
         }
     }
 
-    fn check_size(&self) -> Measured<()> {
+    /// The part of a GLoRA that is multiplied with the base weight.
+    pub(super) fn glora_factor(&mut self) -> Measured<Delta> {
+        self.glora("glora_a1", "glora_a2")
+    }
+
+    fn glora(&mut self, one: &'static str, two: &'static str) -> Measured<Delta> {
+        let (left, right) = if is_new_glora(self.parts) { (one, two) } else { (two, one) };
+        let (left, right) = (self.matrix(left)?, self.matrix(right)?);
+        joined(left, right).map(|(left, right)| Delta::Product(left, right))
+    }
+
+    /// How far the blocks of an OFT or BOFT turn, and the most that its rows are stretched by.
+    pub(super) fn turned(&mut self) -> Measured<(Turned, f64)> {
+        let (role, storage) = if self.parts.contains_key("boft") {
+            ("boft", Storage::HalfDifference)
+        } else if self.parts.contains_key("oft_triangle") {
+            ("oft_triangle", Storage::Triangle)
+        } else {
+            ("oft", Storage::Difference)
+        };
+        let Some(tensor) = self.parts.get(role).copied() else { return because("its blocks are missing") };
+        let side = rank(self.parts).filter(|side| (1..=BLOCK_CAP).contains(side));
+        let Some(side) = side else {
+            return because(&format!("its blocks have a side that is not between 1 and {BLOCK_CAP}"));
+        };
+        let is_square = tensor.shape.len() >= 2 && tensor.shape[tensor.shape.len() - 2] == side;
+        if tensor.elements() == 0 || (storage != Storage::Triangle && !is_square) {
+            return because("its blocks are not square");
+        }
+        let factors = if tensor.shape.len() == 4 { tensor.shape[0] as usize } else { 1 };
+        let values = self.values(tensor)?;
+        let stretch = match self.parts.get("rescale").copied() {
+            Some(rescale) => {
+                self.values(rescale)?.iter().fold(0.0_f64, |most, value| most.max((value - 1.0).abs()))
+            }
+            None => 0.0,
+        };
+        if !self.tally.census.is_finite() {
+            return because("it has numbers that are not finite");
+        }
+        Ok((orthogonal::measure(&values, side as usize, factors, storage), stretch))
+    }
+
+    /// The most that an IA3 changes a weight by, relative to it. LyCORIS stores the difference to 1.
+    pub(super) fn multiplier(&mut self) -> Measured<f64> {
+        let (role, neutral) = if self.parts.contains_key("ia3") { ("ia3", 0.0) } else { ("ia3_factor", 1.0) };
+        let values = self.matrix(role)?.values;
+        if !self.tally.census.is_finite() {
+            return because("it has numbers that are not finite");
+        }
+        Ok(values.iter().fold(0.0_f64, |most, value| most.max((value - neutral).abs())))
+    }
+
+    /// Refuses what would take too much memory.
+    pub(super) fn check_size(&self) -> Measured<()> {
         let elements = self.parts.values().map(|tensor| tensor.elements()).fold(0, u64::saturating_add);
         if rank(self.parts).is_some_and(|rank| rank > RANK_CAP) {
             return because(&format!("its rank is above {RANK_CAP}"));
@@ -222,8 +394,23 @@ impl<F: ReadAt + ?Sized> Reader<'_, F> {
             return because(&format!("elements of type `{}` cannot be decoded", tensor.dtype));
         }
         let (values, census) = decode::read(self.file, self.data_start, tensor)?;
-        self.census.add(census);
+        self.tally.count(tensor.dtype, census);
+        self.seen.push(tensor.range.start);
         Ok(values)
+    }
+}
+
+/// Why an algorithm that is recognised has no numbers.
+fn unsupported(algorithm: &str) -> String {
+    match algorithm {
+        "tlora" => "the base of a T-LoRA is not in the file, so its change cannot be computed".to_owned(),
+        "vera" => "VeRA is recognised but not computed".to_owned(),
+        "fourierft" => {
+            "FourierFT stores coefficients without their places, which come from a seed".to_owned()
+        }
+        "hra" => "HRA multiplies the base weight by reflections and is not computed".to_owned(),
+        "bias" => "it changes a bias alone".to_owned(),
+        _ => "its tensors are of no algorithm that is computed".to_owned(),
     }
 }
 

@@ -1,22 +1,20 @@
 //! What the singular values of a change say.
 
-use serde::Serialize;
-
 /// Numbers from the singular values of one module's change, its kernel flattened to (out, in · kh · kw).
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Spectrum {
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Spectrum {
     /// The singular values, largest first.
-    pub singular_values: Vec<f64>,
+    pub(super) singular_values: Vec<f64>,
     /// The largest, the spectral norm.
-    pub spectral: f64,
+    pub(super) spectral: f64,
     /// Their sum.
-    pub nuclear: f64,
+    pub(super) nuclear: f64,
     /// Sum of squares over the largest square.
-    pub stable_rank: f64,
+    pub(super) stable_rank: f64,
     /// Exponential of the entropy of the energies.
-    pub effective_rank: f64,
+    pub(super) effective_rank: f64,
     /// The same over the values themselves (Roy and Vetterli).
-    pub effective_rank_l1: f64,
+    pub(super) effective_rank_l1: f64,
 }
 
 impl Spectrum {
@@ -36,8 +34,19 @@ impl Spectrum {
         }
     }
 
+    /// The share of the first singular value in the energy.
+    pub(super) fn top1_energy(&self) -> Option<f64> {
+        (self.stable_rank > 0.0).then(|| 1.0 / self.stable_rank)
+    }
+
+    /// The first singular value over the second; none when the second is zero.
+    pub(super) fn dominance(&self) -> Option<f64> {
+        let second = self.singular_values.get(1).filter(|second| **second > 0.0)?;
+        Some(self.spectral / second)
+    }
+
     /// The fewest singular values that hold this share of the energy; 0 when there is none.
-    pub fn energy_rank(&self, share: f64) -> usize {
+    pub(super) fn energy_rank(&self, share: f64) -> usize {
         let total: f64 = self.singular_values.iter().map(|value| value * value).sum();
         let mut sum = 0.0;
         let enough = |value: &f64| {

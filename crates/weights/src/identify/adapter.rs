@@ -175,7 +175,7 @@ fn split_numbered(name: &str) -> Option<(&str, Role)> {
 }
 
 /// Part, module name behind the start, and whose spelling it is.
-pub(super) fn start(name: &str) -> (&'static str, &str, Option<&'static str>) {
+pub(crate) fn start(name: &str) -> (&'static str, &str, Option<&'static str>) {
     let found = STARTS
         .iter()
         .find_map(|(start, part, naming)| Some((*part, name.strip_prefix(start)?, Some(*naming))));

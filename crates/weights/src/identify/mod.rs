@@ -16,6 +16,7 @@ mod words;
 use std::collections::BTreeMap;
 use std::io;
 
+pub(crate) use adapter::start as module_start;
 pub use metadata::TriggerWord;
 
 use crate::read::ReadAt;

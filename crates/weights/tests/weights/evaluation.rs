@@ -3,17 +3,19 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
 
-use lorakeep_weights::Header;
-use lorakeep_weights::evaluate::{EvaluateError, ModuleReport, measure};
+use lorakeep_weights::evaluate::report::{FileReport, ModuleReport};
+use lorakeep_weights::evaluate::{Control, Detail, EvaluateError, Options, evaluate};
 use serde_json::Value;
 
 fn evaluated(name: &str) -> Vec<ModuleReport> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/evaluation").join(name);
-    let bytes = std::fs::read(path).unwrap();
-    let header = Header::read(&bytes, bytes.len() as u64).unwrap();
-    measure(&header, &bytes, 2, &AtomicBool::new(false)).unwrap()
+    report(&std::fs::read(path).unwrap()).modules
+}
+
+fn report(bytes: &[u8]) -> FileReport {
+    let options = Options { detail: Detail::Modules, ..Options::default() };
+    evaluate(bytes, bytes.len() as u64, &options, &Control::unwatched()).unwrap()
 }
 
 #[test]
@@ -38,12 +40,14 @@ fn compare(report: &ModuleReport, numbers: &Value, fro: f64) {
         assert!((found - wanted).abs() <= relative * wanted.abs(), "{}: {found} {wanted}", report.name);
     };
     close(report.frobenius.expect(&report.name), fro, 1e-10);
-    let spectrum = report.spectrum.as_ref().expect(&report.name);
-    close(spectrum.spectral, numbers["spec"].as_f64().unwrap(), 1e-7);
-    close(spectrum.stable_rank, numbers["stable"].as_f64().unwrap(), 1e-7);
-    close(spectrum.effective_rank, numbers["eff"].as_f64().unwrap(), 1e-7);
-    for (key, share) in [("k90", 0.9), ("k95", 0.95), ("k99", 0.99)] {
-        assert_eq!(spectrum.energy_rank(share) as u64, numbers[key].as_u64().unwrap(), "{}", report.name);
+    let wanted = |key: &str| numbers[key].as_f64().unwrap();
+    close(report.spectral.expect(&report.name), wanted("spec"), 1e-7);
+    close(report.nuclear.unwrap(), wanted("nuc"), 1e-7);
+    close(report.stable_rank.unwrap(), wanted("stable"), 1e-7);
+    close(report.effective_rank.unwrap(), wanted("eff"), 1e-7);
+    close(report.effective_rank_l1.unwrap(), wanted("eff_nuc"), 1e-7);
+    for (key, share) in [("k90", "0.90"), ("k95", "0.95"), ("k99", "0.99")] {
+        assert_eq!(report.energy_rank[share], numbers[key].as_u64().unwrap(), "{}", report.name);
     }
 }
 
@@ -63,10 +67,7 @@ fn file(tensors: &[(&str, &[u64], &[f32])]) -> Vec<u8> {
 }
 
 fn reason(tensors: &[(&str, &[u64], &[f32])]) -> String {
-    let bytes = file(tensors);
-    let header = Header::read(&bytes, bytes.len() as u64).unwrap();
-    let reports = measure(&header, &bytes, 1, &AtomicBool::new(false)).unwrap();
-    reports[0].reason.clone().expect("a module that cannot be measured says why")
+    report(&file(tensors)).modules[0].reason.clone().expect("a module that cannot be measured says why")
 }
 
 #[test]
@@ -83,12 +84,14 @@ fn damaged_modules_say_why_they_have_no_numbers() {
 #[test]
 fn a_scale_that_only_the_header_has_is_used_and_named() {
     for report in evaluated("diffusers_unet.safetensors") {
-        assert!((report.scale.value - 0.5).abs() < 1e-15 && (report.scale.by_tensor - 1.0).abs() < 1e-15);
-        assert_eq!(report.scale.source, "header:lora_adapter_metadata");
+        assert!((report.scale - 0.5).abs() < 1e-15);
+        assert!((report.scale_by_runtime["comfyui"] - 1.0).abs() < 1e-15);
+        assert!((report.scale_by_runtime["diffusers"] - 0.5).abs() < 1e-15);
+        assert_eq!(report.scale_source, "header:lora_adapter_metadata");
     }
     let reports = evaluated("lycoris_all_algos.safetensors");
     let alone = reports.iter().find(|report| report.name == "lora_unet_lokr_lin_full").unwrap();
-    assert_eq!(alone.scale.source, "assumed", "two whole blocks have no rank to divide by");
+    assert_eq!(alone.scale_source, "assumed", "two whole blocks have no rank to divide by");
 }
 
 #[test]
@@ -106,7 +109,27 @@ fn products_of_a_loha_with_different_sides_are_no_panic() {
 #[test]
 fn an_evaluation_stops_when_it_is_told_to() {
     let bytes = file(&[("a.lora_up.weight", &[1, 1], &[1.0]), ("a.lora_down.weight", &[1, 1], &[1.0])]);
-    let header = Header::read(&bytes, bytes.len() as u64).unwrap();
-    let result = measure(&header, &bytes, 1, &AtomicBool::new(true));
+    let control = Control { cancelled: &|| true, ..Control::unwatched() };
+    let result = evaluate(&bytes, bytes.len() as u64, &Options::default(), &control);
     assert!(matches!(result, Err(EvaluateError::Cancelled)));
+}
+
+#[test]
+fn orthogonal_algorithms_have_their_angles_and_a_bound() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/evaluation/expected_metrics.json");
+    let expected: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let reports = evaluated("lycoris_all_algos.safetensors");
+    let mut compared = 0;
+    for (name, numbers) in expected["lycoris_all_algos.safetensors"].as_object().unwrap() {
+        let Some(angle) = numbers["angle_max_rad"].as_f64() else { continue };
+        let report = reports.iter().find(|report| report.name == *name).expect(name);
+        let rotation = report.rotation.expect(name);
+        assert!((rotation.angle_max - angle).abs() < 1e-7, "{name}: {} {angle}", rotation.angle_max);
+        let mean = numbers["angle_mean_rad"].as_f64().unwrap();
+        assert!((rotation.angle_mean - mean).abs() < 1e-7, "{name}: {} {mean}", rotation.angle_mean);
+        let wanted = numbers["rel_change_bound"].as_f64().unwrap();
+        assert!(report.relative_bound.unwrap() >= wanted - 1e-7, "{name}");
+        compared += 1;
+    }
+    assert_eq!(compared, 6);
 }
