@@ -12,6 +12,7 @@ mod doctor;
 mod downloads;
 mod enqueue;
 mod entries;
+mod environment;
 mod gallery;
 mod health;
 mod identification;
@@ -59,6 +60,7 @@ pub use civitai::{
 };
 pub use doctor::{Check, CheckOutcome, Health};
 pub use downloads::{BatchReport, DownloadFilter, Enqueue, Enqueued, JobState, Placement, Skipped};
+pub use environment::EnvSetting;
 pub use gallery::{GalleryFilter, GalleryImage, GalleryProgress, GalleryRequest, MediaFile, ModelGallery};
 pub use identification::{FileFacts, TriggerWordFact, inspect_file};
 pub use metadata::{FetchScope, FetchState, FetchWord};

@@ -45,8 +45,8 @@ pub(crate) struct Stored {
 }
 
 /// The names of the rows.
-const MAX_CONCURRENT: &str = "max_concurrent_downloads";
-const BANDWIDTH: &str = "bandwidth_bytes_per_second";
+pub(super) const MAX_CONCURRENT: &str = "max_concurrent_downloads";
+pub(super) const BANDWIDTH: &str = "bandwidth_bytes_per_second";
 const PAUSED: &str = "downloads_paused";
 const ADMIN_KEY: &str = "admin_key_sha256";
 /// How "no limit" is stored; no row means what is configured.
@@ -96,6 +96,20 @@ impl Registry {
             change.downloads_paused.inspect(|is_paused| settings.downloads_paused = *is_paused);
             *settings
         };
+        self.apply_download_settings(&settings);
+        Ok(settings)
+    }
+
+    /// The names of the settings that were changed here and so stand before the configuration.
+    pub(super) async fn changed_settings(&self) -> Result<Vec<String>> {
+        Ok(self.inner.store.list_settings().await?.into_keys().collect())
+    }
+
+    /// Lets the configuration count again for one setting.
+    pub(super) async fn forget_setting(&self, name: &str) -> Result<Settings> {
+        self.inner.store.delete_setting(name).await?;
+        let settings = load(&self.inner.store, &self.inner.config).await?.settings;
+        self.stored().settings = settings;
         self.apply_download_settings(&settings);
         Ok(settings)
     }

@@ -5,6 +5,7 @@ use tokio::sync::Semaphore;
 use super::Registry;
 use super::activity::Activity;
 use super::civitai::Lookups;
+use super::environment::Secrets;
 use super::gallery::GalleryRuns;
 use super::metadata::Fetches;
 use crate::error::Result;
@@ -20,20 +21,23 @@ pub(crate) struct Studio {
     pub(crate) fetches: Fetches,
     /// Runs that fetch many images.
     pub(crate) gallery_runs: GalleryRuns,
+    /// Secrets that were set while the server ran.
+    pub(crate) secrets: Secrets,
     /// Thumbnails that are made at once; each may hold a whole picture.
     pub(crate) thumbnails: Semaphore,
 }
 
 impl Default for Studio {
     fn default() -> Self {
-        let (lookups, activity, fetches, gallery_runs) = Default::default();
-        Self { lookups, activity, fetches, gallery_runs, thumbnails: Semaphore::new(1) }
+        let (lookups, activity, fetches, gallery_runs, secrets) = Default::default();
+        Self { lookups, activity, fetches, gallery_runs, secrets, thumbnails: Semaphore::new(1) }
     }
 }
 
 impl Registry {
     /// Takes over what the database holds; part of `open`.
     pub(crate) async fn open_studio(&self) -> Result<()> {
+        self.open_secrets().await?;
         self.open_activity().await?;
         self.open_metadata().await?;
         self.open_gallery().await

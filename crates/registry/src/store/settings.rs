@@ -10,6 +10,7 @@ const SAVE_SETTING: &str = "INSERT INTO settings (name, value) VALUES ($1, $2)
     ON CONFLICT (name) DO UPDATE SET value = excluded.value";
 const INSERT_SETTING: &str =
     "INSERT INTO settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
+const DELETE_SETTING: &str = "DELETE FROM settings WHERE name = $1";
 
 impl Store {
     /// All of them.
@@ -27,6 +28,14 @@ impl Store {
                 sqlx::query(SAVE_SETTING).bind(*name).bind(value).execute(&mut *transaction).await?;
             }
             transaction.commit().await?;
+        });
+        Ok(())
+    }
+
+    /// Forgets one, so that the configuration counts again.
+    pub(crate) async fn delete_setting(&self, name: &str) -> Result<()> {
+        on_db!(&self.write, pool => {
+            sqlx::query(DELETE_SETTING).bind(name).execute(pool).await?;
         });
         Ok(())
     }

@@ -11,6 +11,7 @@ pub(crate) mod comfyui;
 pub(crate) mod error;
 pub(crate) mod http;
 pub(crate) mod huggingface;
+mod keyring;
 mod lenient;
 pub(crate) mod media;
 mod pace;
@@ -24,6 +25,7 @@ use secrecy::SecretString;
 use url::Url;
 
 pub(crate) use error::UpstreamError;
+pub(crate) use keyring::Keyring;
 pub(crate) use reference::Endpoints;
 
 /// How this product calls itself; names of browsers would change the answers.

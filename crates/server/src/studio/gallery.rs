@@ -75,10 +75,14 @@ fn row(image: &GalleryImage) -> Value {
 }
 
 async fn to_input(State(app): AppState, PathId(image_id): PathId) -> Result<JsonBody<Value>, Refusal> {
-    let copied = app.registry().copy_to_input(image_id).await;
+    let copied = app.registry().give_to_comfyui(image_id).await;
     let filename = copied.map_err(|error| match error {
         Error::NotFound { thing: Thing::Image, .. } => not_found("Image not found in gallery"),
         Error::NotFound { thing: Thing::File, .. } => not_found("File not found on disk"),
+        Error::Upstream { code, message, .. } => {
+            let detail = format!("Upload to ComfyUI failed: {message}");
+            Refusal::new(StatusCode::BAD_GATEWAY, code, detail)
+        }
         other => other.into(),
     })?;
     Ok(JsonBody(json!({ "filename": filename })))

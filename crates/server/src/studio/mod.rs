@@ -8,6 +8,7 @@ mod civitai_image;
 mod civitai_map;
 mod downloads;
 mod entries;
+mod environment;
 mod files;
 mod gallery;
 mod loras;
@@ -64,6 +65,7 @@ pub(crate) fn routes(app: &App) -> Router<App> {
         .merge(metadata::routes())
         .merge(sync::routes())
         .route("/api/admin/settings", get(settings::show).put(settings::change))
+        .route("/api/admin/settings/env", get(environment::show).put(environment::change))
         .route("/api/admin/doctor", get(settings::examine))
         .route_layer(from_fn_with_state(app.clone(), auth::require_admin))
 }

@@ -3,29 +3,53 @@
 use std::path::{Path, PathBuf};
 
 use super::record::GalleryImage;
+use crate::domain::MediaFormat;
 use crate::error::{Error, Result, Thing};
 use crate::service::Registry;
+use crate::upstream::comfyui::UploadedImage;
+
+/// What is handed over.
+struct Input {
+    source: PathBuf,
+    /// `gallery_<id>.<ext>`.
+    name: String,
+}
 
 impl Registry {
-    /// Copies an image into ComfyUI's input folder and answers the name that workflows know it by.
+    /// Copies an image into ComfyUI's input folder, or uploads it when only ComfyUI's address is known; answers the name
+    /// that workflows know it by.
     ///
-    /// `NotFound` when the gallery or the disk lacks it, `Unavailable` (`not_configured`) without the folder.
-    pub async fn copy_to_input(&self, image_id: u64) -> Result<String> {
+    /// `NotFound` when the gallery or the disk lacks it, `Unavailable` (`not_configured`) without folder and address.
+    pub async fn give_to_comfyui(&self, image_id: u64) -> Result<String> {
         let image = self.gallery_image(image_id).await?;
-        let source = self.input_source(&image)?;
-        let folder = self.inner.config.comfyui_input_dir().ok_or_else(|| Error::Unavailable {
-            code: "not_configured",
-            message: "ComfyUI's folder is not known; set `COMFYUI_DIR` (or `--comfyui-dir`) to the folder that holds `input/`"
-                .to_owned(),
-        })?;
-        let extension = source.extension().map(|own| own.to_string_lossy().into_owned()).unwrap_or_default();
-        let extension = if extension == "jpeg" { "jpg" } else { &extension };
-        let name = format!("gallery_{image_id}.{extension}");
-        let target = folder.join(&name);
+        let input = self.input_of(&image)?;
+        if let Some(folder) = self.inner.config.comfyui_input_dir() {
+            return self.copy_to_input(input, folder).await;
+        }
+        let comfyui = self.inner.jobs.upstreams.comfyui.as_ref().ok_or_else(not_configured)?;
+        let UploadedImage { name, subfolder } = comfyui.upload_image(&input.source, &input.name).await?;
+        Ok(if subfolder.is_empty() { name } else { format!("{subfolder}/{name}") })
+    }
+
+    async fn copy_to_input(&self, input: Input, folder: PathBuf) -> Result<String> {
+        let target = folder.join(&input.name);
+        let source = input.source;
         self.blocking("copying into the input folder", move || copy(&source, &folder, &target))
             .await?
             .map_err(|error| crate::files::io_error("ComfyUI's input folder", error))?;
-        Ok(name)
+        Ok(input.name)
+    }
+
+    fn input_of(&self, image: &GalleryImage) -> Result<Input> {
+        let source = self.input_source(image)?;
+        let format = if image.kind == "video" {
+            Some(MediaFormat::Jpeg)
+        } else {
+            MediaFormat::of_extension(&image.extension)
+        };
+        let extension = format.map_or("", MediaFormat::extension);
+        let extension = if extension == ".jpeg" { ".jpg" } else { extension };
+        Ok(Input { source, name: format!("gallery_{}{extension}", image.id) })
     }
 
     /// The file itself; of a video its first frame.
@@ -33,11 +57,21 @@ impl Registry {
         let relative =
             if image.kind == "video" { image.thumb_path.as_deref() } else { Some(image.file_path.as_str()) };
         let Some(relative) = relative else {
-            let message = "this video has no first frame here; install `ffmpeg` and fetch it again";
+            let message =
+                "this video has no first frame here; install `ffmpeg` and let the thumbnails be made again";
             return Err(Error::Unavailable { code: "ffmpeg_missing", message: message.to_owned() });
         };
         let path = self.gallery_path(relative).filter(|path| path.is_file());
         path.ok_or_else(|| Error::not_found(Thing::File, relative))
+    }
+}
+
+fn not_configured() -> Error {
+    Error::Unavailable {
+        code: "not_configured",
+        message: "ComfyUI is not known; set `COMFYUI_DIR` (or `--comfyui-dir`) to the folder that holds `input/`, or \
+                  `COMFYUI_URL` to its address"
+            .to_owned(),
     }
 }
 

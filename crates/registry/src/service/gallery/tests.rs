@@ -98,10 +98,10 @@ async fn an_input_is_copied_under_the_name_of_the_contract() {
     let comfyui = tempfile::tempdir().unwrap();
     let studio = with_image(&[("COMFYUI_DIR", comfyui.path().to_str().unwrap())]).await;
     let image = studio.registry.fetch_gallery_image(1234).await.unwrap();
-    assert_eq!(studio.registry.copy_to_input(1234).await.unwrap(), "gallery_1234.png");
+    assert_eq!(studio.registry.give_to_comfyui(1234).await.unwrap(), "gallery_1234.png");
     let copied = std::fs::metadata(comfyui.path().join("input/gallery_1234.png")).unwrap();
     assert_eq!(copied.len(), image.file_size);
-    let missing = studio.registry.copy_to_input(9).await.unwrap_err();
+    let missing = studio.registry.give_to_comfyui(9).await.unwrap_err();
     assert!(matches!(missing, Error::NotFound { .. }), "{missing:?}");
 }
 
@@ -109,7 +109,7 @@ async fn an_input_is_copied_under_the_name_of_the_contract() {
 async fn without_comfyui_an_input_says_what_to_configure() {
     let studio = with_image(&[]).await;
     studio.registry.fetch_gallery_image(1234).await.unwrap();
-    let error = studio.registry.copy_to_input(1234).await.unwrap_err();
+    let error = studio.registry.give_to_comfyui(1234).await.unwrap_err();
     assert_eq!(error.code(), "not_configured");
 }
 

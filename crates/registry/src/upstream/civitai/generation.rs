@@ -28,12 +28,14 @@ impl Civitai {
         &self,
         image_id: u64,
     ) -> Result<Option<GenerationData>, UpstreamError> {
-        if self.credential.is_none() {
+        if self.credential().is_none() {
             return Ok(None);
         }
         let name = format!("the generation data of image {image_id} on CivitAI");
-        let answer =
-            self.api.get(self.query_url("image.getGenerationData", image_id), self.credential.as_ref()).await;
+        let answer = self
+            .api
+            .get(self.query_url("image.getGenerationData", image_id), self.credential().as_ref())
+            .await;
         let raw = answer.map_err(|error| explained(error, &name))?.json;
         if let Some(data) = raw.pointer("/result/data/json").filter(|data| data.is_object()) {
             return Ok(Some(GenerationData { data: data.clone(), raw }));

@@ -63,7 +63,7 @@ impl Civitai {
         let id = image_id.to_string();
         let url = self.images_url(&[("imageId", &id), ("browsingLevel", ALL_LEVELS), ("limit", "1")]);
         let answer =
-            self.api.get(url, self.credential.as_ref()).await.map_err(|error| explained(error, &name))?;
+            self.api.get(url, self.credential().as_ref()).await.map_err(|error| explained(error, &name))?;
         if !answer.json.get("items").is_some_and(Value::is_array) {
             return Err(unreadable(&name));
         }
@@ -95,7 +95,7 @@ impl Civitai {
         let query: Vec<(&str, &str)> =
             given.iter().filter_map(|(name, value)| Some((*name, value.as_deref()?))).collect();
         let url = self.images_url(&query);
-        let answer = self.api.get(url, self.credential.as_ref()).await;
+        let answer = self.api.get(url, self.credential().as_ref()).await;
         let answer = answer.map_err(|error| explained(error, "the images on CivitAI"))?;
         let next_cursor =
             answer.json.get("metadata").and_then(|metadata| text_or_number(metadata, "nextCursor"));

@@ -14,6 +14,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use url::Url;
 
+use super::Keyring;
 use super::error::UpstreamError;
 use super::http::{Answer, ApiClient, ApiError};
 
@@ -31,18 +32,18 @@ const HASHES_A_BATCH: usize = 100;
 pub(crate) struct Civitai {
     api: Arc<ApiClient>,
     base: Url,
-    credential: Option<Credential>,
+    pub(crate) keyring: Keyring,
 }
 
 impl Civitai {
     pub(crate) fn new(api: Arc<ApiClient>, base: Url, key: Option<SecretString>) -> Self {
-        let credential = key.map(|key| Credential::bearer(&base, key));
-        Self { api, base, credential }
+        let keyring = Keyring::new(&base, key);
+        Self { api, base, keyring }
     }
 
-    /// The key, bound to the site.
+    /// The key in force, bound to the site.
     pub(crate) fn credential(&self) -> Option<Credential> {
-        self.credential.clone()
+        self.keyring.credential()
     }
 
     /// One version. When the site's cache has lost it, its model is asked, if that is known.
@@ -88,7 +89,7 @@ impl Civitai {
         let mut found = Vec::new();
         for batch in hashes.chunks(HASHES_A_BATCH) {
             let url = self.api_url("model-versions/by-hash");
-            let answer = self.api.post(url, self.credential.as_ref(), json!(batch)).await;
+            let answer = self.api.post(url, self.credential().as_ref(), json!(batch)).await;
             let answer = answer.map_err(|error| explained(error, "the files of these hashes on CivitAI"))?;
             found.extend(answer.json.as_array().into_iter().flatten().filter_map(Version::read));
         }
@@ -134,7 +135,7 @@ impl Civitai {
     }
 
     async fn get(&self, path: &str, name: &str) -> Result<Answer, UpstreamError> {
-        let answer = self.api.get(self.api_url(path), self.credential.as_ref()).await;
+        let answer = self.api.get(self.api_url(path), self.credential().as_ref()).await;
         answer.map_err(|error| explained(error, name))
     }
 

@@ -45,7 +45,7 @@ impl Civitai {
     }
 
     async fn models_at(&self, url: url::Url) -> Result<Vec<Model>, UpstreamError> {
-        let answer = self.api.get(url, self.credential.as_ref()).await;
+        let answer = self.api.get(url, self.credential().as_ref()).await;
         let answer = answer.map_err(|error| explained(error, "the models on CivitAI"))?;
         Ok(list(&answer.json, "items").filter_map(Model::read).collect())
     }

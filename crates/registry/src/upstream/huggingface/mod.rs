@@ -10,6 +10,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use url::Url;
 
+use super::Keyring;
 use super::error::UpstreamError;
 use super::http::{ApiClient, ApiError, next_page};
 use super::lenient::{sha256, text, texts, whole};
@@ -30,7 +31,7 @@ const MAX_PAGES: usize = 50;
 pub(crate) struct HuggingFace {
     api: Arc<ApiClient>,
     base: Url,
-    credential: Option<Credential>,
+    pub(crate) keyring: Keyring,
 }
 
 /// A repository at one commit.
@@ -63,13 +64,13 @@ pub(crate) struct HubFile {
 
 impl HuggingFace {
     pub(crate) fn new(api: Arc<ApiClient>, base: Url, token: Option<SecretString>) -> Self {
-        let credential = token.map(|token| Credential::bearer(&base, token));
-        Self { api, base, credential }
+        let keyring = Keyring::new(&base, token);
+        Self { api, base, keyring }
     }
 
-    /// The token, bound to the Hub.
+    /// The token in force, bound to the Hub.
     pub(crate) fn credential(&self) -> Option<Credential> {
-        self.credential.clone()
+        self.keyring.credential()
     }
 
     /// The repository and the commit that `revision` stands for now.
@@ -101,7 +102,7 @@ impl HuggingFace {
         let asked = Asked { repo, revision, path };
         let url = self.below(&["api/models", &quoted(repo), "paths-info", &part(revision)]);
         let body = json!({ "paths": [path], "expand": false });
-        let answer = self.api.post(url, self.credential.as_ref(), body).await;
+        let answer = self.api.post(url, self.credential().as_ref(), body).await;
         let answer = answer.map_err(|error| explained(error, asked))?;
         let files = answer.json.as_array().into_iter().flatten();
         // Missing paths are left out of the answer without a word.
@@ -121,7 +122,7 @@ impl HuggingFace {
         for some in paths.chunks(PATHS_A_BATCH) {
             let url = self.below(&["api/models", &quoted(repo), "paths-info", &part(revision)]);
             let body = json!({ "paths": some, "expand": false });
-            let answer = self.api.post(url, self.credential.as_ref(), body).await;
+            let answer = self.api.post(url, self.credential().as_ref(), body).await;
             let answer = answer.map_err(|error| explained(error, asked))?;
             files.extend(answer.json.as_array().into_iter().flatten().filter_map(HubFile::read));
         }
@@ -154,7 +155,7 @@ impl HuggingFace {
     }
 
     async fn get(&self, url: Url, asked: Asked<'_>) -> Result<(Value, Option<Url>), UpstreamError> {
-        let answer = self.api.get(url.clone(), self.credential.as_ref()).await;
+        let answer = self.api.get(url.clone(), self.credential().as_ref()).await;
         let answer = answer.map_err(|error| explained(error, asked))?;
         let next = next_page(&answer.headers, &url);
         Ok((answer.json, next))

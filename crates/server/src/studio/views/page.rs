@@ -12,6 +12,11 @@ pub(in crate::studio) struct PageView<T> {
 }
 
 impl<T> PageView<T> {
+    /// A list that is never long enough for pages.
+    pub(in crate::studio) fn all(items: Vec<T>) -> Self {
+        Self { total: items.len() as u64, items, next_cursor: None }
+    }
+
     pub(in crate::studio) fn new<D>(page: Page<D>, view: impl FnMut(D) -> T) -> Self {
         Self {
             items: page.items.into_iter().map(view).collect(),

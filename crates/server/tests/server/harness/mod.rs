@@ -34,7 +34,7 @@ pub(crate) struct TestServer {
     pub(crate) registry: Registry,
     pub(crate) shutdown: CancellationToken,
     serving: Option<JoinHandle<std::io::Result<()>>>,
-    folder: TempDir,
+    folder: Option<TempDir>,
 }
 
 /// How a server differs from the usual.
@@ -83,7 +83,7 @@ impl TestServer {
         let shutdown = CancellationToken::new();
         let serving =
             lorakeep_server::serve_with(listeners, registry.clone(), setup.limits, shutdown.clone());
-        Self { address, registry, shutdown, serving: Some(tokio::spawn(serving)), folder }
+        Self { address, registry, shutdown, serving: Some(tokio::spawn(serving)), folder: Some(folder) }
     }
 
     /// A request without any credential.
@@ -121,12 +121,12 @@ impl TestServer {
 
     /// The data folder.
     pub(crate) fn data_dir(&self) -> PathBuf {
-        self.folder.path().join("data")
+        self.root().join("data")
     }
 
     /// The folder that everything of this server is below.
     pub(crate) fn root(&self) -> &Path {
-        self.folder.path()
+        self.folder.as_ref().expect("taken with the server alone").path()
     }
 
     /// Puts a file into the models folder and lets the server look.
@@ -145,6 +145,13 @@ impl TestServer {
             serving.await.expect("no panic").expect("served");
         }
         started.elapsed()
+    }
+
+    /// Stops and closes everything; another server may start in the folder then.
+    pub(crate) async fn into_folder(mut self) -> TempDir {
+        self.stop().await;
+        self.registry.close().await;
+        self.folder.take().expect("taken with the server alone")
     }
 
     /// Asks for `path` until `is_done` says so.

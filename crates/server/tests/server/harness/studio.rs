@@ -32,6 +32,16 @@ impl Studio {
         Self { registry: server.registry.clone(), server, standin }
     }
 
+    /// The same folder and stand-in with a server that starts anew.
+    pub(crate) async fn restarted(self) -> Self {
+        let Self { server, registry, standin } = self;
+        drop(registry);
+        let folder = server.into_folder().await;
+        let setup = Setup { standin: Some(&standin), is_working: true, ..Setup::default() };
+        let server = TestServer::start_in(folder, setup).await;
+        Self { registry: server.registry.clone(), server, standin }
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Answer {
         self.send(self.request(Method::GET, path)).await
     }

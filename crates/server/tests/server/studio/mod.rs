@@ -1,6 +1,7 @@
 //! The contract of the studio's clients, whole bodies.
 
 mod civitai;
+mod environment;
 mod gallery;
 mod loras;
 mod metadata;
