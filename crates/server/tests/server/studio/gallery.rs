@@ -5,7 +5,6 @@ use lorakeep_registry::domain::CatalogName;
 use lorakeep_standin::{CivitImage, Fault, Options, Standin, Times};
 use serde_json::{Value, json};
 
-use crate::client::Call;
 use crate::harness::Studio;
 
 async fn studio(environment: &[(&str, &str)]) -> (Studio, Value) {
@@ -150,16 +149,11 @@ async fn with_comfyui_s_address_alone_an_image_is_uploaded_under_the_name_that_i
     let (studio, row) = studio(&[("COMFYUI_URL", &standin.comfyui_url())]).await;
     let uploaded = studio.post("/api/admin/loras/gallery/to-input/12345678").await;
     assert_eq!(uploaded, (200, json!({"filename": "gallery_12345678.png"})));
-    let view = "/view?filename=gallery_12345678.png&type=input";
-    let address = standin.comfyui_url().trim_start_matches("http://").parse().expect("an address");
-    let kept = Call::new(address, Method::GET, view).send().await;
-    assert_eq!(
-        (kept.status.as_u16(), kept.body.len() as u64),
-        (200, row["file_size"].as_u64().expect("bytes"))
-    );
+    let kept = standin.comfyui_input("gallery_12345678.png").expect("kept");
+    assert_eq!(Some(kept.len() as u64), row["file_size"].as_u64());
     standin.fault("/upload/image", Fault::status(413), Times::Once);
     let (status, body) = studio.post("/api/admin/loras/gallery/to-input/12345678").await;
-    let detail = "Upload to ComfyUI failed: ComfyUI refused the picture with status 413";
+    let detail = "Upload to ComfyUI failed: ComfyUI at `127.0.0.1` answered 413";
     assert_eq!(status, 502, "{body}");
     assert!(body["detail"].as_str().is_some_and(|text| text.starts_with(detail)), "{body}");
     drop(standin);
