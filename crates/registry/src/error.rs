@@ -27,6 +27,8 @@ pub enum Thing {
     Version,
     /// An image of the gallery, named by its id.
     Image,
+    /// An upload in pieces, named by its id.
+    Upload,
 }
 
 /// Everything that a service method can refuse or fail with.
@@ -142,6 +144,7 @@ impl fmt::Display for Thing {
             Self::Task => "task",
             Self::Version => "version",
             Self::Image => "image",
+            Self::Upload => "upload",
         })
     }
 }

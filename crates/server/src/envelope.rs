@@ -130,6 +130,7 @@ fn render(problem: &Problem) -> Response {
     if let Some(seconds) = problem.retry_after_seconds {
         response.headers_mut().insert(RETRY_AFTER, seconds.into());
     }
+    response.headers_mut().extend(problem.headers.iter().cloned());
     if matches!(problem.status, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT) {
         // What is left of the body is not worth reading.
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));

@@ -6,6 +6,7 @@
 //! - `auth`: who asks; `problem`: what an error means in HTTP, for every surface
 //! - `extract`, `multipart`: input of requests, for every surface; [`bearer`]: tokens of the vault
 //! - `studio`: `/api/admin/**`; `vault`: `/api/v1/**`; `operations`: `/api/health` and `/metrics`; `web`: pages
+//! - `tus`: uploads in pieces, below the vault and the studio alike
 //! - [`telemetry`]: logs of the process
 
 mod app;
@@ -22,6 +23,8 @@ mod problem;
 mod requests;
 mod studio;
 pub mod telemetry;
+mod tus;
+mod uploaded;
 mod vault;
 mod web;
 pub mod wire;

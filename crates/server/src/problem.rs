@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use http::StatusCode;
+use http::{HeaderName, HeaderValue, StatusCode};
 use lorakeep_registry::Error;
 
 /// An error as a caller may see it, and as the log does.
@@ -17,6 +17,8 @@ pub(crate) struct Problem {
     /// A value that would be accepted.
     pub(crate) suggestion: Option<String>,
     pub(crate) retry_after_seconds: Option<u64>,
+    /// Headers that a protocol wants beside it.
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     /// What the log says of it beyond the detail.
     pub(crate) cause: Option<String>,
 }
@@ -28,7 +30,15 @@ pub(crate) const DEFECT: &str = "Internal Server Error";
 
 impl Problem {
     pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: detail.into(), suggestion: None, retry_after_seconds: None, cause: None }
+        Self {
+            status,
+            code,
+            detail: detail.into(),
+            suggestion: None,
+            retry_after_seconds: None,
+            headers: Vec::new(),
+            cause: None,
+        }
     }
 
     /// A failure that is ours; `cause` goes to the log only.

@@ -20,6 +20,7 @@ mod names;
 mod pairing;
 mod presence;
 mod repo_home;
+mod upload;
 
 pub use lorakeep_weights::Sha256;
 
@@ -42,3 +43,4 @@ pub use names::{ModelFolder, ModelPath, SafeName};
 pub use pairing::{LoraPair, Match, PairFile, compatible_pairs};
 pub use presence::{FileFact, FileStamp, Verification};
 pub use repo_home::category_of_folder;
+pub use upload::{UploadDetails, UploadRoute};

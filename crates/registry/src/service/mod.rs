@@ -68,7 +68,7 @@ pub use presence::{AdoptReport, ScanReport, UnlistedFile};
 pub use quarantine::{QuarantineSource, QuarantinedFile};
 pub use settings::{Settings, SettingsChange};
 pub use sync::{SyncConflict, SyncReport, UpdateCheck};
-pub use uploads::{Upload, UploadDetails, UploadRoute, Uploaded};
+pub use uploads::{Append, Checksum, NewResumable, ResumableStatus, ResumableUpload, Upload, Uploaded};
 pub use vault::{LoraFile, LoraFilter, VaultDeleted};
 pub use verification::{VerificationReport, VerifiedFile};
 
@@ -105,6 +105,8 @@ pub(crate) struct Inner {
     pub(crate) studio: studio::Studio,
     /// Held by whoever gives an upload its name and place.
     upload_turn: tokio::sync::Mutex<()>,
+    /// Uploads in pieces that somebody works on.
+    open_uploads: uploads::OpenUploads,
     /// Background work; `close` waits for all of it.
     pub(crate) tasks: TaskTracker,
     /// Tells background work to end.

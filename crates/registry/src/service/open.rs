@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use super::health::HealthReasons;
 use super::studio::Studio;
+use super::uploads::OpenUploads;
 use super::{Inner, Registry, jobs, settings};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -59,6 +60,7 @@ impl Registry {
                 jobs,
                 studio: Studio::default(),
                 upload_turn: Mutex::default(),
+                open_uploads: OpenUploads::default(),
                 verification: std::sync::Mutex::default(),
                 tasks: TaskTracker::new(),
                 stopping: CancellationToken::new(),
@@ -75,6 +77,7 @@ impl Registry {
         registry.open_downloads().await?;
         registry.open_studio().await?;
         registry.open_uploads().await?;
+        registry.open_resumable().await?;
         Ok(registry)
     }
 
@@ -85,6 +88,7 @@ impl Registry {
         self.start_bin();
         self.start_downloads();
         self.start_studio();
+        self.start_uploads();
     }
 
     /// Stops claiming jobs, parks running transfers (their journals are written), flushes the catalog files, closes the

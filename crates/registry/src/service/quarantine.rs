@@ -96,7 +96,7 @@ impl Registry {
                     is_versioned: true,
                     document: EntryDocument::default(),
                 };
-                self.place_upload(judged, caller).await?.path
+                self.place_upload(judged, caller.name()).await?.path
             }
             _ => self.release_download(&file, open).await?,
         };

@@ -14,6 +14,7 @@ mod gallery;
 mod merged;
 mod metadata;
 mod quarantine;
+mod resumable;
 mod settings;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -30,6 +31,7 @@ pub(crate) use downloads::{Lease, STEP, StoredDownload};
 pub(crate) use gallery::StoredImage;
 pub(crate) use metadata::StoredFetch;
 pub(crate) use quarantine::StoredQuarantined;
+pub(crate) use resumable::{ResumableFilter, ResumableState, StoredFailure, StoredResumable};
 pub(crate) use uploads::{BinEntry, StoredUpload};
 
 /// One pool of one of the two databases.

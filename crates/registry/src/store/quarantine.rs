@@ -117,6 +117,16 @@ impl Store {
         Ok(rows.into_iter().filter_map(Row::file).collect())
     }
 
+    /// The file of that id.
+    pub(crate) async fn find_quarantined_by_id(&self, id: QuarantineId) -> Result<Option<StoredQuarantined>> {
+        let row: Option<Row> = on_db!(&self.write, pool => {
+            let mut query = sqlx::QueryBuilder::new("SELECT ");
+            query.push(COLUMNS).push(" FROM quarantine WHERE id = ").push_bind(id.0);
+            query.build_query_as().fetch_optional(pool).await?
+        });
+        Ok(row.and_then(Row::file))
+    }
+
     /// How many there are.
     pub(crate) async fn count_quarantine(&self) -> Result<u64> {
         let count: i64 = on_db!(&self.write, pool => sqlx::query_scalar(COUNT).fetch_one(pool).await)?;

@@ -19,6 +19,10 @@ const UNFINISHED: &str =
     "SELECT id, dest, file, entity_type, file_name, size_bytes, sha256, document, uploaded_by,
         uploaded_at
     FROM uploads WHERE state = 'publishing'";
+const FIND_DONE: &str =
+    "SELECT id, dest, file, entity_type, file_name, size_bytes, sha256, document, uploaded_by,
+        uploaded_at
+    FROM uploads WHERE state = 'done' AND id = $1";
 const SAVE_BIN_ENTRY: &str = "INSERT INTO bin_entries (bin_item_id, entry_id, catalog, category, document)
     VALUES ($1, $2, $3, $4, $5)";
 const LIST_BIN_ENTRIES: &str = "SELECT bin_item_id, entry_id, catalog, category, document FROM bin_entries";
@@ -117,6 +121,13 @@ impl Store {
         let rows: Vec<UploadRow> =
             on_db!(&self.write, pool => sqlx::query_as(UNFINISHED).fetch_all(pool).await)?;
         rows.into_iter().map(UploadRow::upload).collect()
+    }
+
+    /// An upload whose entry was made.
+    pub(crate) async fn find_done_upload(&self, id: UploadId) -> Result<Option<StoredUpload>> {
+        let row: Option<UploadRow> =
+            on_db!(&self.write, pool => sqlx::query_as(FIND_DONE).bind(id.0).fetch_optional(pool).await)?;
+        row.map(UploadRow::upload).transpose()
     }
 
     /// Keeps the entry of a file that went into the bin.

@@ -30,7 +30,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
-use crate::{auth, extract, multipart};
+use crate::{auth, extract, multipart, tus};
 
 /// Catalog files that are read at once; each may hold [`multipart::MAX_DOCUMENT_BYTES`] of memory.
 const IMPORTS_AT_ONCE: usize = 2;
@@ -64,6 +64,7 @@ pub(crate) fn routes(app: &App) -> Router<App> {
         .merge(gallery::routes())
         .merge(metadata::routes())
         .merge(sync::routes())
+        .merge(tus::routes("/api/admin/uploads"))
         .route("/api/admin/settings", get(settings::show).put(settings::change))
         .route("/api/admin/settings/env", get(environment::show).put(environment::change))
         .route("/api/admin/doctor", get(settings::examine))

@@ -15,6 +15,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
 use crate::app::App;
+use crate::tus;
 
 pub(crate) fn routes(app: &App) -> Router<App> {
     Router::new()
@@ -25,5 +26,6 @@ pub(crate) fn routes(app: &App) -> Router<App> {
         .route("/api/v1/admin/lora/purge", post(deletion::purge))
         .route("/api/v1/admin/lora/upload", post(upload::by_admin))
         .route("/api/v1/lora/upload", post(upload::by_user))
+        .merge(tus::routes("/api/v1/uploads"))
         .route_layer(from_fn_with_state(app.clone(), access::identify))
 }

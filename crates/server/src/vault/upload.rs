@@ -4,14 +4,14 @@ use axum::Json;
 use axum::extract::{Extension, Request, State};
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, StatusCode};
-use lorakeep_registry::domain::{Caller, CallerKind, Right};
-use lorakeep_registry::{Upload, UploadDetails, UploadRoute, Uploaded};
+use lorakeep_registry::domain::{Caller, CallerKind, Right, UploadDetails, UploadRoute};
+use lorakeep_registry::{Upload, Uploaded};
 
-use super::views::{AdminUploadedView, UploadedView};
 use crate::app::{App, AppState};
 use crate::envelope::Refusal;
 use crate::extract::bool_of;
 use crate::multipart::{Form, MAX_OVERHEAD, Part, missing, twice};
+use crate::uploaded::{AdminUploadedView, UploadedView};
 
 /// Longest text field, bytes.
 const MAX_TEXT_BYTES: usize = 4 << 10;

@@ -1,29 +1,9 @@
 //! The shapes of the wire, field by field as the contract has them.
 
-use chrono::{DateTime, SecondsFormat, Utc};
-use lorakeep_registry::{BinItem, EntryState, Page, Purged, Registry, Uploaded, VaultDeleted};
+use lorakeep_registry::{BinItem, EntryState, Page, Purged, Registry, VaultDeleted};
 use serde::Serialize;
 
-/// An upload by the admins' route.
-#[derive(Debug, Serialize)]
-pub(super) struct AdminUploadedView {
-    file_path: String,
-    partial_path: String,
-    filename: String,
-    file_size: u64,
-    entity_type: String,
-    upload_timestamp: String,
-}
-
-/// An upload by the users' route.
-#[derive(Debug, Serialize)]
-pub(super) struct UploadedView {
-    file_path: String,
-    partial_path: String,
-    filename: String,
-    file_size: u64,
-    upload_timestamp: String,
-}
+use crate::uploaded::second;
 
 /// A deleted file.
 #[derive(Debug, Serialize)]
@@ -74,26 +54,6 @@ struct LoraView {
     duplicate_of: Option<String>,
     status: &'static str,
     upload_timestamp: Option<String>,
-}
-
-impl From<Uploaded> for AdminUploadedView {
-    fn from(uploaded: Uploaded) -> Self {
-        let entity_type = uploaded.entity_type.clone();
-        let UploadedView { file_path, partial_path, filename, file_size, upload_timestamp } = uploaded.into();
-        Self { file_path, partial_path, filename, file_size, entity_type, upload_timestamp }
-    }
-}
-
-impl From<Uploaded> for UploadedView {
-    fn from(uploaded: Uploaded) -> Self {
-        Self {
-            file_path: uploaded.file_path.display().to_string(),
-            partial_path: Registry::partial_path(&uploaded.path).unwrap_or_default(),
-            filename: uploaded.file_name,
-            file_size: uploaded.size_bytes,
-            upload_timestamp: second(uploaded.uploaded_at),
-        }
-    }
 }
 
 impl From<VaultDeleted> for DeletedView {
@@ -153,9 +113,4 @@ impl LoraView {
             upload_timestamp: text("uploaded_at"),
         }
     }
-}
-
-/// RFC 3339, UTC, as the contract's examples have it: whole seconds.
-fn second(moment: DateTime<Utc>) -> String {
-    moment.to_rfc3339_opts(SecondsFormat::Secs, true)
 }

@@ -4,6 +4,8 @@
 mod part;
 mod place;
 mod recover;
+mod resumable;
+mod sink;
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -15,7 +17,7 @@ use lorakeep_weights::{Limits, Verdict, examine};
 use super::Registry;
 use super::identification::{facts_of, fill, identity_of};
 use crate::domain::{
-    Caller, EntryDocument, ModelFolder, ModelPath, QuarantineId, SafeName, Sha256, UploadId,
+    Caller, EntryDocument, ModelFolder, ModelPath, QuarantineId, SafeName, Sha256, UploadDetails, UploadId,
 };
 use crate::error::{Error, Invalid, Result};
 use crate::files::io_error;
@@ -23,6 +25,8 @@ use crate::store::StoredQuarantined;
 use part::Received;
 
 pub use part::Upload;
+pub(crate) use resumable::OpenUploads;
+pub use resumable::{Append, Checksum, NewResumable, ResumableStatus, ResumableUpload};
 
 /// The folder of all LoRAs.
 pub(super) const LORAS: &str = "loras";
@@ -30,38 +34,6 @@ pub(super) const LORAS: &str = "loras";
 const NO_TYPE: &str = "no_type_provided";
 /// Formats that are taken, by extension.
 const EXTENSIONS: [&str; 5] = ["safetensors", "ckpt", "pt", "pth", "bin"];
-
-/// By which way an upload came; it says which entity types there are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UploadRoute {
-    /// For admins.
-    Admin,
-    /// For users.
-    User,
-}
-
-impl UploadRoute {
-    /// What an upload may show.
-    pub fn entity_types(self) -> &'static [&'static str] {
-        match self {
-            Self::Admin => &["clothes", "faces", "identities", "product", "styles"],
-            Self::User => &["clothes", "identities", "product", "styles"],
-        }
-    }
-}
-
-/// What an upload says of itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UploadDetails {
-    /// By which way it came.
-    pub route: UploadRoute,
-    /// The name that the client gave.
-    pub file_name: String,
-    /// What it shows; `no_type_provided` when absent or empty.
-    pub entity_type: Option<String>,
-    /// Whether a name that is taken gets a version; else it is a conflict.
-    pub use_safe_filename: bool,
-}
 
 /// An uploaded file in its place.
 #[expect(clippy::struct_field_names, reason = "the time of the upload is called that everywhere")]
@@ -124,40 +96,49 @@ impl Upload {
     /// `Quarantined` when the content may be a program, `Invalid` when it is no model, `Conflict` when its name is taken
     /// and it may not get another.
     pub async fn finish(self, details: UploadDetails, caller: &Caller) -> Result<Uploaded> {
-        let name = judged_name(&details.file_name)?;
-        let entity_type = entity_type(&details)?;
+        // What can be refused by its name is not hashed to its end.
+        judged_name(&details.file_name)?;
+        entity_type(&details)?;
         let (registry, id, received) = self.received().await?;
-        if received.size_bytes == 0 {
-            return Err(Error::invalid("empty_file", "file", "the file is empty; send it again"));
-        }
-        let caller = caller.clone();
+        let by = caller.name().to_owned();
         let own = registry.clone();
-        registry
-            .uninterrupted(async move {
-                let (received, verdict, document) = own.judge_upload(received, &name).await?;
-                own.refuse_unclean(id, &received, &verdict, &name, &entity_type).await?;
-                let Received { part, file, size_bytes, sha256 } = received;
-                let judged = Judged {
-                    id,
-                    part: part.path().to_owned(),
-                    file,
-                    size_bytes,
-                    sha256,
-                    name,
-                    entity_type,
-                    is_versioned: details.use_safe_filename,
-                    document,
-                };
-                // `part` lives until the file is in its place, and removes what is left of it.
-                let placed = own.place_upload(judged, &caller).await;
-                drop(part);
-                placed
-            })
-            .await
+        registry.uninterrupted(async move { own.accept_upload(id, received, &details, &by).await }).await
     }
 }
 
 impl Registry {
+    /// Judges a whole file and puts it into its place; see [`Upload::finish`].
+    async fn accept_upload(
+        &self,
+        id: UploadId,
+        received: Received,
+        details: &UploadDetails,
+        by: &str,
+    ) -> Result<Uploaded> {
+        let (name, entity_type) = (judged_name(&details.file_name)?, entity_type(details)?);
+        if received.size_bytes == 0 {
+            return Err(empty_file());
+        }
+        let (received, verdict, document) = self.judge_upload(received, &name).await?;
+        self.refuse_unclean(id, &received, &verdict, &name, &entity_type).await?;
+        let Received { part, file, size_bytes, sha256 } = received;
+        let judged = Judged {
+            id,
+            part: part.path().to_owned(),
+            file,
+            size_bytes,
+            sha256,
+            name,
+            entity_type,
+            is_versioned: details.use_safe_filename,
+            document,
+        };
+        // `part` lives until the file is in its place, and removes what is left of it.
+        let placed = self.place_upload(judged, by).await;
+        drop(part);
+        placed
+    }
+
     /// Scans and identifies the received file by its open descriptor.
     async fn judge_upload(
         &self,
@@ -231,6 +212,10 @@ impl Registry {
         }
         Ok(())
     }
+}
+
+fn empty_file() -> Error {
+    Error::invalid("empty_file", "file", "the file is empty; send it again")
 }
 
 /// The folder of the uploads of that type.

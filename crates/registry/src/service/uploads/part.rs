@@ -1,21 +1,19 @@
-//! The bytes of an upload on their way to the disk: hashed while they are written, counted before they are kept.
+//! The bytes of an upload that comes at once: counted before they are kept, gone when it breaks off.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use sha2::Digest;
-use tokio::task::JoinHandle;
 
+use super::sink::{BlockWriter, Sink};
 use crate::domain::{Sha256, UploadId};
 use crate::error::{Error, Result};
 use crate::files::{Folder, io_error, remove_file};
 use crate::service::Registry;
 
-/// How much is gathered before it is written; twice that is held while a block is being written.
-const BLOCK: usize = 1 << 20;
 /// The ending of a part of an upload; no loader opens it.
 pub(super) const ENDING: &str = "upload";
 
@@ -26,34 +24,42 @@ pub struct Upload {
     part: Part,
     limit: u64,
     received: u64,
-    gathered: Vec<Bytes>,
-    gathered_bytes: usize,
-    sink: Option<Sink>,
-    writing: Option<JoinHandle<io::Result<Sink>>>,
+    writer: BlockWriter,
 }
 
-/// A part file, removed unless it went somewhere.
+/// A part file.
 #[derive(Debug)]
-pub(super) struct Part(PathBuf);
+pub(super) struct Part {
+    path: PathBuf,
+    /// Whether it outlives this: an upload in pieces is asked for again.
+    stays: bool,
+}
 
 impl Part {
+    /// Removed with this unless it went somewhere.
+    pub(super) fn passing(path: PathBuf) -> Self {
+        Self { path, stays: false }
+    }
+
+    /// Left alone.
+    pub(super) fn staying(path: PathBuf) -> Self {
+        Self { path, stays: true }
+    }
+
     pub(super) fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 }
 
 impl Drop for Part {
     fn drop(&mut self) {
-        if let Err(error) = remove_file(&self.0) {
-            tracing::warn!(file = %self.0.display(), %error, "a part of an upload stays until the next start");
+        if self.stays {
+            return;
+        }
+        if let Err(error) = remove_file(&self.path) {
+            tracing::warn!(file = %self.path.display(), %error, "a part of an upload stays until the next start");
         }
     }
-}
-
-/// Where the bytes go.
-struct Sink {
-    file: File,
-    hasher: sha2::Sha256,
 }
 
 /// What came in.
@@ -79,25 +85,18 @@ impl Registry {
         // Whoever waits may go away meanwhile: the part is made with what removes it.
         let made = self
             .blocking("making the part of an upload", move || {
-                let file = create(&root, &path)?;
-                Ok((Part(path), file))
+                let file = open_part(&root, &path, OpenOptions::new().create_new(true))?;
+                Ok((Part::passing(path), file))
             })
             .await?;
         let (part, file) = made.map_err(|error| io_error("the upload cannot be written", error))?;
-        Ok(Upload {
-            registry: self.clone(),
-            id,
-            part,
-            limit,
-            received: 0,
-            gathered: Vec::new(),
-            gathered_bytes: 0,
-            sink: Some(Sink { file, hasher: sha2::Sha256::new() }),
-            writing: None,
-        })
+        let sink = Sink { file, hasher: Some(sha2::Sha256::new()), checksum: None };
+        let writer = BlockWriter::new(sink);
+        Ok(Upload { registry: self.clone(), id, part, limit, received: 0, writer })
     }
 
-    async fn require_space(&self, bytes: u64) -> Result<()> {
+    /// Refuses what the disk has no room for, after the bin made some.
+    pub(super) async fn require_space(&self, bytes: u64) -> Result<()> {
         let free = self.make_room(bytes).await?;
         if free >= bytes {
             return Ok(());
@@ -111,10 +110,11 @@ impl Registry {
     }
 }
 
-/// A new file for its owner alone; no link is followed on the way.
-fn create(models_dir: &Path, path: &Path) -> io::Result<File> {
+/// Opens a part for its owner alone, to be read and written; no link is followed on the way.
+pub(super) fn open_part(models_dir: &Path, path: &Path, how: &mut OpenOptions) -> io::Result<File> {
     Folder::create(models_dir, ".lorakeep/parts")?;
-    OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)
+    let flags = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+    how.read(true).write(true).custom_flags(flags).mode(0o600).open(path)
 }
 
 impl Upload {
@@ -124,46 +124,16 @@ impl Upload {
         if self.received > self.limit {
             return Err(too_large(self.limit));
         }
-        self.gathered_bytes += bytes.len();
-        self.gathered.push(bytes);
-        if self.gathered_bytes >= BLOCK { self.flush().await } else { Ok(()) }
-    }
-
-    /// Hands what was gathered to the disk and goes on while it writes.
-    async fn flush(&mut self) -> Result<()> {
-        let mut sink = self.take_sink().await?;
-        let blocks = std::mem::take(&mut self.gathered);
-        self.gathered_bytes = 0;
-        self.writing = Some(tokio::task::spawn_blocking(move || {
-            for block in blocks {
-                sink.file.write_all(&block)?;
-                sink.hasher.update(&block);
-            }
-            Ok(sink)
-        }));
-        Ok(())
-    }
-
-    /// The sink, when the block before is written.
-    async fn take_sink(&mut self) -> Result<Sink> {
-        if let Some(writing) = self.writing.take() {
-            let written = writing
-                .await
-                .map_err(|error| Error::internal("writing an upload ended in a panic", error))?;
-            return written.map_err(|error| io_error("the upload cannot be written", error));
-        }
-        self.sink.take().ok_or_else(|| {
-            Error::internal("an upload goes on after it failed", io::Error::from(io::ErrorKind::BrokenPipe))
-        })
+        self.writer.write(bytes).await
     }
 
     /// The whole content.
-    pub(super) async fn received(mut self) -> Result<(Registry, UploadId, Received)> {
-        self.flush().await?;
-        let sink = self.take_sink().await?;
-        let Self { registry, id, part, received, .. } = self;
-        let sha256 = Sha256::from_bytes(sink.hasher.finalize().into());
-        Ok((registry, id, Received { part, file: sink.file, size_bytes: received, sha256 }))
+    pub(super) async fn received(self) -> Result<(Registry, UploadId, Received)> {
+        let Self { registry, id, part, received, writer, .. } = self;
+        let Sink { file, hasher, .. } = writer.finish().await?;
+        let hasher = hasher.expect("an upload at once is hashed from its first byte");
+        let sha256 = Sha256::from_bytes(hasher.finalize().into());
+        Ok((registry, id, Received { part, file, size_bytes: received, sha256 }))
     }
 }
 

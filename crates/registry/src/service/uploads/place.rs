@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::{Judged, Uploaded, folder_of, transfer_error};
 use crate::domain::{
-    Caller, CatalogName, Category, EntryDocument, FileFact, ModelPath, SafeName, Sha256, UploadId,
+    CatalogName, Category, EntryDocument, FileFact, ModelPath, SafeName, Sha256, UploadId,
 };
 use crate::error::{Error, Result};
 use crate::files::{Folder, io_error, is_link_in_the_way, remove_file, share_bytes, stamp_at};
@@ -27,7 +27,7 @@ pub(super) const SHARED_ENDING: &str = "linked";
 
 impl Registry {
     /// Gives the file its place. What is left at its old one is the caller's.
-    pub(in crate::service) async fn place_upload(&self, judged: Judged, caller: &Caller) -> Result<Uploaded> {
+    pub(in crate::service) async fn place_upload(&self, judged: Judged, by: &str) -> Result<Uploaded> {
         let synced = judged.file.try_clone().map_err(|error| io_error("the upload cannot be read", error))?;
         let synced = self.blocking("syncing an upload", move || synced.sync_all()).await?;
         synced.map_err(|error| io_error("the upload cannot be written", error))?;
@@ -39,16 +39,12 @@ impl Registry {
         let _turn = self.inner.upload_turn.lock().await;
         for version in 1..=MAX_VERSIONS {
             let path = ModelPath { folder: folder.clone(), file: versioned(&judged.name, version)? };
-            let upload = self.row_of(&judged, path, twin.as_ref().map(|twin| &twin.of), caller);
+            let upload = self.row_of(&judged, path, twin.as_ref().map(|twin| &twin.of), by);
             if !self.is_taken(&upload.path) && self.publish_upload(&judged, twin.as_ref(), &upload).await? {
                 return self.list_upload(upload).await;
             }
             if !judged.is_versioned {
-                let message = format!(
-                    "`{}` exists already; choose another name or set use_safe_filename to true",
-                    judged.name
-                );
-                return Err(Error::conflict("exists", message));
+                return Err(taken(&judged.name));
             }
         }
         Err(Error::conflict(
@@ -58,7 +54,7 @@ impl Registry {
     }
 
     /// Whether a catalog or the disk has that path, as far as is known; the rename decides.
-    fn is_taken(&self, path: &ModelPath) -> bool {
+    pub(super) fn is_taken(&self, path: &ModelPath) -> bool {
         let library = self.library();
         !library.entries_at(path).is_empty() || library.file(path).is_some()
     }
@@ -122,25 +118,24 @@ impl Registry {
             by = upload.uploaded_by,
             "uploaded"
         );
-        Ok(Uploaded {
+        Ok(self.uploaded(upload))
+    }
+
+    /// A stored upload as it is told to callers.
+    pub(super) fn uploaded(&self, upload: StoredUpload) -> Uploaded {
+        Uploaded {
             id: upload.id,
             file_name: upload.file_name,
+            file_path: upload.path.below(&self.inner.config.models_dir),
             path: upload.path,
-            file_path,
             size_bytes: upload.size_bytes,
             sha256: upload.sha256,
             entity_type: upload.entity_type,
             uploaded_at: upload.uploaded_at,
-        })
+        }
     }
 
-    fn row_of(
-        &self,
-        judged: &Judged,
-        path: ModelPath,
-        twin: Option<&ModelPath>,
-        caller: &Caller,
-    ) -> StoredUpload {
+    fn row_of(&self, judged: &Judged, path: ModelPath, twin: Option<&ModelPath>, by: &str) -> StoredUpload {
         let now = self.inner.clock.now();
         StoredUpload {
             id: judged.id,
@@ -150,7 +145,7 @@ impl Registry {
             file_name: judged.name.to_string(),
             size_bytes: judged.size_bytes,
             sha256: judged.sha256,
-            uploaded_by: caller.name().to_owned(),
+            uploaded_by: by.to_owned(),
             uploaded_at: now,
         }
     }
@@ -234,8 +229,14 @@ fn document_of(
     document
 }
 
+/// The refusal of a name that is taken and may not get a version.
+pub(super) fn taken(name: &SafeName) -> Error {
+    let message = format!("`{name}` exists already; choose another name or set use_safe_filename to true");
+    Error::conflict("exists", message)
+}
+
 /// `name.safetensors`, `name_v2.safetensors` and so on.
-fn versioned(name: &SafeName, version: u32) -> Result<SafeName> {
+pub(super) fn versioned(name: &SafeName, version: u32) -> Result<SafeName> {
     if version == 1 {
         return Ok(name.clone());
     }

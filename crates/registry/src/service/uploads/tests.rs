@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::*;
-use crate::domain::CatalogName;
+use crate::domain::{CatalogName, UploadRoute};
 use crate::service::testing::Studio;
 
 fn content() -> Vec<u8> {

@@ -8,6 +8,7 @@ mod listing;
 #[expect(dead_code, reason = "the builder of the scanner's own tests; not all of it is needed here")]
 mod pickles;
 mod quarantine;
+mod resumable;
 mod rights;
 mod uploads;
 #[path = "../../../../weights/tests/weights/zips.rs"]
