@@ -47,6 +47,7 @@ pub(super) const DATA_DIR: Known =
     Known { default: Some("./data"), ..flagged("data_dir", "LORAKEEP_DATA_DIR", "--data-dir") };
 
 pub(super) const MODELS_DIR: Known = flagged("models_dir", "LORAKEEP_MODELS_DIR", "--models-dir");
+pub(super) const MODELS_LINKS: Known = setting("models_links", "LORAKEEP_MODELS_LINKS", None);
 pub(super) const LISTEN: Known =
     Known { default: Some("127.0.0.1:8000"), ..flagged("server.listen", "LORAKEEP_LISTEN", "--listen") };
 pub(super) const PUBLIC_URL: Known = setting("server.public_url", "LORAKEEP_PUBLIC_URL", None);
@@ -89,9 +90,10 @@ pub(super) const REPO_URL: Known =
 pub(super) const REPO_BRANCH: Known = setting("repository.branch", "REPO_BRANCH", Some("main"));
 
 /// All of them, in the order in which they are shown.
-pub(super) const ALL: [Known; 28] = [
+pub(super) const ALL: [Known; 29] = [
     DATA_DIR,
     MODELS_DIR,
+    MODELS_LINKS,
     LISTEN,
     PUBLIC_URL,
     TRUSTED_PROXIES,

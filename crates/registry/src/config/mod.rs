@@ -40,6 +40,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// Root of the model folders.
     pub models_dir: PathBuf,
+    /// Folders that a link below the models folder may lead into for files to be changed through it; links resolved.
+    pub models_links: Vec<PathBuf>,
     /// The HTTP server.
     pub server: ServerConfig,
     /// `postgres://…`; SQLite in the data folder when absent.

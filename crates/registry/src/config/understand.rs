@@ -30,6 +30,11 @@ pub(super) fn config(given: &AllGiven) -> Result<Config> {
     };
     check_folders(&data_dir, &models_dir)?;
     Ok(Config {
+        models_links: list(given, known::MODELS_LINKS, |text| {
+            let folder = Path::new(text);
+            let is_usable = folder.is_absolute() && folder.parent().is_some();
+            is_usable.then(|| resolved(folder)).ok_or("must be an absolute folder such as `/bigdisk/models`")
+        })?,
         server: server(given)?,
         database_url: database_url(given)?,
         comfyui,

@@ -43,4 +43,5 @@ pub use names::{ModelFolder, ModelPath, SafeName};
 pub use pairing::{LoraPair, Match, PairFile, compatible_pairs};
 pub use presence::{FileFact, FileStamp, Verification};
 pub use repo_home::category_of_folder;
+pub(crate) use repo_home::is_category_folder;
 pub use upload::{UploadDetails, UploadRoute};

@@ -3,6 +3,7 @@
 //! A name is judged by the rules of POSIX and of Windows on every host, since folders are shared between both. Hostile
 //! names are refused with a suggestion; harmless ones (spaces, commas, Unicode letters) stay as they are (decision 16).
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -109,6 +110,17 @@ impl ModelFolder {
         }
     }
 
+    /// Whether it is that folder or one below it.
+    pub fn is_in(&self, other: &Self) -> bool {
+        other.holds(&self.0)
+    }
+
+    /// Whether a path below the models root lies in it, or is it.
+    pub(crate) fn holds(&self, path: &str) -> bool {
+        let rest = path.strip_prefix(&*self.0);
+        self.0.is_empty() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
     /// The folder as text, `/` between parts.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -117,6 +129,12 @@ impl ModelFolder {
     /// The path below `root`.
     pub fn below(&self, root: &Path) -> PathBuf {
         if self.0.is_empty() { root.to_owned() } else { root.join(&*self.0) }
+    }
+}
+
+impl Borrow<str> for ModelFolder {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 
@@ -140,6 +158,17 @@ impl ModelPath {
     /// The path below `root`.
     pub fn below(&self, root: &Path) -> PathBuf {
         self.folder.below(root).join(&*self.file.0)
+    }
+
+    /// The path when its folder, or one above it, is called `to` and not `from`; `None` when it does not lie there.
+    pub(crate) fn moved(&self, from: &ModelFolder, to: &ModelFolder) -> Option<Self> {
+        if !self.folder.is_in(from) || from.0.is_empty() {
+            return None;
+        }
+        let rest = &self.folder.0[from.0.len()..];
+        let folder = format!("{}{rest}", to.0);
+        let folder = folder.strip_prefix('/').unwrap_or(&folder);
+        Some(Self { folder: ModelFolder(folder.into()), file: self.file.clone() })
     }
 
     /// The path below the models root as text, such as `loras/a.safetensors`.

@@ -48,6 +48,14 @@ const REPO_FOLDERS: &[(&str, &str)] = &[
     ("insightface", "insightface"),
 ];
 
+/// Further folders that ComfyUI knows below its models folder.
+const OTHER_FOLDERS: [&str; 5] = ["classifiers", "configs", "diffusers", "t2i_adapter", "ultralytics"];
+
+/// Whether a folder directly below the models root has one of the names that ComfyUI looks for.
+pub(crate) fn is_category_folder(name: &str) -> bool {
+    OTHER_FOLDERS.contains(&name) || REPO_FOLDERS.iter().any(|(from, to)| name == *from || name == *to)
+}
+
 /// Parts of names, lower case, and what they mean; the first that fits counts, so the telling ones come first.
 const NAME_PARTS: &[(&[&str], &str)] = &[
     (&["ip-adapter", "ip_adapter", "ipadapter"], "ipadapter"),

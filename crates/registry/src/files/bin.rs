@@ -1,11 +1,13 @@
-//! Where deleted files go: on their own file system, so that deleting and restoring are renames.
+//! Where deleted files go: a bin on every file system, so that deleting and restoring are renames.
 
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use super::HIDDEN;
 use super::folder::{Folder, remove_empty_folders};
+use super::tree::ModelsTree;
 use crate::domain::{BinItemId, ModelPath};
 
 /// The two folders that bin paths are below.
@@ -14,7 +16,7 @@ pub(crate) struct BinFolders {
     /// The data folder.
     pub(crate) data: PathBuf,
     /// The models folder.
-    pub(crate) models: PathBuf,
+    pub(crate) models: ModelsTree,
 }
 
 /// A place in the bin.
@@ -43,23 +45,25 @@ impl BinPlace {
 
 /// The first part of every place below the data folder.
 const IN_DATA: &str = "bin/models";
-/// Hidden from the scan, and in no folder that ComfyUI looks into.
+/// Hidden from the scan.
 const IN_MODELS: &str = ".lorakeep/bin";
 
 impl BinFolders {
-    /// Where a deleted file may go, best first: the data folder, the models folder, its own folder. Each is on another
-    /// file system when folders are mounted separately; the last never is.
-    pub(crate) fn places(path: &ModelPath, id: BinItemId) -> [BinPlace; 3] {
+    /// Where a deleted file may go, best first: the data folder, the models folder, the linked folder that holds it, its
+    /// own folder. Each is on another file system when folders are mounted separately; the last never is.
+    pub(crate) fn places(&self, path: &ModelPath, id: BinItemId) -> Vec<BinPlace> {
         let dest = path.folder.as_str();
-        let below = |top: &str| if dest.is_empty() { top.to_owned() } else { format!("{top}/{dest}") };
-        let beside = if dest.is_empty() { IN_MODELS.to_owned() } else { format!("{dest}/{IN_MODELS}") };
+        let home = self.models.home_of(dest);
         let place = |is_in_models, folder, name| BinPlace { is_in_models, folder, name };
-        [
-            place(false, below(IN_DATA), path.file.to_string()),
-            place(true, below(IN_MODELS), path.file.to_string()),
-            // ComfyUI walks through this folder, so the name must not be one that it loads.
-            place(true, beside, format!("{id}.deleted")),
-        ]
+        let mut places = vec![
+            place(false, joined(IN_DATA, dest), path.file.to_string()),
+            place(true, joined(IN_MODELS, dest), path.file.to_string()),
+        ];
+        // ComfyUI walks through these folders, so the name must not be one that it loads.
+        for folder in [home.as_str(), dest] {
+            places.push(place(true, joined(folder, IN_MODELS), format!("{id}.deleted")));
+        }
+        places
     }
 
     /// The same place under a name that nobody else has.
@@ -73,14 +77,24 @@ impl BinFolders {
         BinPlace { name, ..place.clone() }
     }
 
-    /// Whether freeing a file of the one makes room in the other.
-    pub(crate) fn share_a_file_system(&self) -> bool {
-        let device = |folder: &Path| fs::metadata(folder).map(|metadata| metadata.dev()).ok();
-        device(&self.data) == device(&self.models)
+    /// Whether freeing the file makes room at `path`.
+    pub(crate) fn makes_room_at(&self, place: &BinPlace, path: &Path) -> bool {
+        // Of the nearest folder that exists, since that is where a new one would be.
+        let device =
+            |path: &Path| path.ancestors().find_map(|path| fs::metadata(path).ok()).map(|found| found.dev());
+        device(&self.absolute(place)) == device(path)
     }
 
     fn root(&self, place: &BinPlace) -> &Path {
-        if place.is_in_models { &self.models } else { &self.data }
+        if place.is_in_models { self.models.root() } else { &self.data }
+    }
+
+    fn open(&self, place: &BinPlace) -> io::Result<Folder> {
+        if place.is_in_models {
+            self.models.open(&place.folder)
+        } else {
+            Folder::open(&self.data, &place.folder)
+        }
     }
 
     /// The absolute path of a place.
@@ -90,15 +104,19 @@ impl BinFolders {
 
     /// Moves a file into the bin.
     pub(crate) fn take(&self, path: &ModelPath, place: &BinPlace) -> io::Result<()> {
-        let from = Folder::open(&self.models, path.folder.as_str())?;
-        let to = Folder::create(self.root(place), &place.folder)?;
+        let from = self.models.open(path.folder.as_str())?;
+        let to = if place.is_in_models {
+            self.models.create(&place.folder)?
+        } else {
+            Folder::create(&self.data, &place.folder)?
+        };
         from.move_to(path.file.as_str(), &to, &place.name)
     }
 
     /// Moves a file back.
     pub(crate) fn give_back(&self, place: &BinPlace, path: &ModelPath) -> io::Result<()> {
-        let from = Folder::open(self.root(place), &place.folder)?;
-        let to = Folder::create(&self.models, path.folder.as_str())?;
+        let from = self.open(place)?;
+        let to = self.models.create(path.folder.as_str())?;
         from.move_to(&place.name, &to, path.file.as_str())?;
         self.tidy(place);
         Ok(())
@@ -106,7 +124,7 @@ impl BinFolders {
 
     /// Removes a file of the bin for good.
     pub(crate) fn purge(&self, place: &BinPlace) -> io::Result<()> {
-        match Folder::open(self.root(place), &place.folder) {
+        match self.open(place) {
             Ok(folder) => folder.remove(&place.name)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
@@ -117,26 +135,44 @@ impl BinFolders {
 
     /// Whether something is at that place.
     pub(crate) fn holds(&self, place: &BinPlace) -> bool {
-        let item = Folder::open(self.root(place), &place.folder).and_then(|folder| folder.item(&place.name));
+        let item = self.open(place).and_then(|folder| folder.item(&place.name));
         matches!(item, Ok(Some(_)))
     }
 
+    /// Whether what was at that place is there no more. Of a disk that is not mounted nothing is said.
+    pub(crate) fn lost(&self, place: &BinPlace) -> bool {
+        match self.open(place).and_then(|folder| folder.item(&place.name)) {
+            Ok(found) => found.is_none(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let beside = place.folder.split(HIDDEN).next().unwrap_or_default();
+                !place.is_in_models || self.models.open(beside).is_ok()
+            }
+            Err(_) => false,
+        }
+    }
+
     fn tidy(&self, place: &BinPlace) {
-        remove_empty_folders(self.root(place), &place.folder);
+        if place.is_in_models {
+            self.models.remove_empty_folders(&place.folder);
+        } else {
+            remove_empty_folders(|below| Folder::open(&self.data, below), &place.folder);
+        }
     }
 
     /// Every file in the two usual places, with where it was before; for files that no row knows.
     pub(crate) fn all(&self) -> Vec<(BinPlace, ModelPath, u64)> {
         let mut found = Vec::new();
-        for (is_in_models, root, top) in [(false, &self.data, IN_DATA), (true, &self.models, IN_MODELS)] {
+        for (is_in_models, root, top) in
+            [(false, self.data.as_path(), IN_DATA), (true, self.models.root(), IN_MODELS)]
+        {
             let mut folders = vec![String::new()];
             while let Some(dest) = folders.pop() {
-                let folder = if dest.is_empty() { top.to_owned() } else { format!("{top}/{dest}") };
+                let folder = joined(top, &dest);
                 for item in fs::read_dir(root.join(&folder)).into_iter().flatten().flatten() {
                     let Ok(name) = item.file_name().into_string() else { continue };
                     match item.metadata() {
                         Ok(metadata) if metadata.is_dir() => {
-                            folders.push(if dest.is_empty() { name } else { format!("{dest}/{name}") });
+                            folders.push(joined(&dest, &name));
                         }
                         Ok(metadata) if metadata.is_file() || metadata.is_symlink() => {
                             if let Ok(path) = ModelPath::parse(&dest, &name) {
@@ -154,6 +190,12 @@ impl BinFolders {
         }
         found
     }
+}
+
+/// Two folders as one path; either may be empty.
+fn joined(top: &str, below: &str) -> String {
+    let slash = if top.is_empty() || below.is_empty() { "" } else { "/" };
+    format!("{top}{slash}{below}")
 }
 
 /// The text cut to that many bytes.

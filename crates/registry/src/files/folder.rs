@@ -6,14 +6,21 @@ use std::path::Path;
 
 use rustix::fd::OwnedFd;
 use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, fsync, linkat, mkdirat, openat, renameat_with, statat,
-    unlinkat,
+    AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, fstat, fsync, linkat, mkdirat, openat, renameat_with,
+    statat, unlinkat,
 };
 use rustix::io::Errno;
 
 /// An opened folder.
 #[derive(Debug)]
 pub(crate) struct Folder(OwnedFd);
+
+/// What tells a folder from every other on this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct FolderId {
+    pub(super) device: u64,
+    pub(super) inode: u64,
+}
 
 /// What a name in a folder is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,9 +45,14 @@ pub(crate) struct Item {
 }
 
 impl Folder {
+    /// Opens a root, which may be a link.
+    pub(crate) fn root(path: &Path) -> io::Result<Self> {
+        Ok(Self(openat(CWD, path, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?))
+    }
+
     /// Opens a folder below `root`, `/` between parts; only the root may be a link.
     pub(crate) fn open(root: &Path, below: &str) -> io::Result<Self> {
-        let mut folder = Self(openat(CWD, root, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?);
+        let mut folder = Self::root(root)?;
         for part in below.split('/').filter(|part| !part.is_empty()) {
             folder = folder.enter(part)?;
         }
@@ -50,21 +62,38 @@ impl Folder {
     /// As [`Folder::open`]; parts that are missing are made and made durable.
     pub(crate) fn create(root: &Path, below: &str) -> io::Result<Self> {
         std::fs::create_dir_all(root)?;
-        let mut folder = Self::open(root, "")?;
+        let mut folder = Self::root(root)?;
         for part in below.split('/').filter(|part| !part.is_empty()) {
-            match mkdirat(&folder.0, part, Mode::from_raw_mode(0o777)) {
-                Ok(()) => fsync(&folder.0)?,
-                Err(Errno::EXIST) => {}
-                Err(error) => return Err(error.into()),
-            }
+            folder.make(part)?;
             folder = folder.enter(part)?;
         }
         Ok(folder)
     }
 
-    fn enter(&self, part: &str) -> io::Result<Self> {
+    /// Makes a folder in this one, durably; one that is there is fine.
+    pub(super) fn make(&self, part: &str) -> io::Result<()> {
+        match mkdirat(&self.0, part, Mode::from_raw_mode(0o777)) {
+            Ok(()) => Ok(fsync(&self.0)?),
+            Err(Errno::EXIST) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Opens a folder in this one; a link is refused.
+    pub(super) fn enter(&self, part: &str) -> io::Result<Self> {
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         Ok(Self(openat(&self.0, part, flags, Mode::empty())?))
+    }
+
+    /// Opens the folder that a link in this one leads to; whoever follows looks whether it is the right one.
+    pub(super) fn follow(&self, part: &str) -> io::Result<Self> {
+        Ok(Self(openat(&self.0, part, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?))
+    }
+
+    /// Which folder it is, whatever it is called.
+    pub(super) fn id(&self) -> io::Result<FolderId> {
+        let status = fstat(&self.0)?;
+        Ok(FolderId { device: status.st_dev, inode: status.st_ino })
     }
 
     /// What that name is; `None` when there is none.
@@ -118,11 +147,11 @@ impl Folder {
     }
 }
 
-/// Removes the folders of `below` that are empty, the deepest first; the root stays.
-pub(crate) fn remove_empty_folders(root: &Path, below: &str) {
+/// Removes the folders of `below` that are empty, the deepest first; the root stays. `open` opens what is below it.
+pub(super) fn remove_empty_folders(open: impl Fn(&str) -> io::Result<Folder>, below: &str) {
     let mut parts: Vec<&str> = below.split('/').filter(|part| !part.is_empty()).collect();
     while let Some(last) = parts.pop() {
-        let removed = Folder::open(root, &parts.join("/"))
+        let removed = open(&parts.join("/"))
             .and_then(|parent| unlinkat(&parent.0, last, AtFlags::REMOVEDIR).map_err(io::Error::from));
         if removed.is_err() {
             return;
@@ -153,7 +182,7 @@ mod tests {
         assert_eq!(from.item("b").unwrap(), Some(Item { kind: Kind::File, size_bytes: 1 }));
         to.remove("x").unwrap();
         to.remove("x").unwrap();
-        remove_empty_folders(root.path(), "to/deep");
+        remove_empty_folders(|below| Folder::open(root.path(), below), "to/deep");
         assert!(!root.path().join("to").exists());
     }
 

@@ -272,7 +272,11 @@ impl Library {
 
     /// Model files on disk that no catalog knows.
     pub(crate) fn unlisted(&self) -> impl Iterator<Item = (&ModelPath, &FileFact)> {
-        self.files().iter().filter(|(path, _)| path.file.is_model() && !self.by_path.contains_key(*path))
+        let is_listed = |path: &ModelPath| {
+            self.by_path.contains_key(path)
+                || self.presence.other_names(path).any(|other| self.by_path.contains_key(&other))
+        };
+        self.files().iter().filter(move |(path, _)| path.file.is_model() && !is_listed(path))
     }
 
     /// Bytes held by the bin.

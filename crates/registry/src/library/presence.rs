@@ -2,6 +2,7 @@
 //!
 //! Only hashes are stored in the database, computed and published ones: everything else is one `stat` away.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use crate::domain::{FileFact, FileStamp, ModelFolder, ModelPath, Sha256};
@@ -16,6 +17,8 @@ pub(crate) struct Presence {
     absent: HashMap<ModelPath, FileFact>,
     /// Paths whose row in the database may be behind.
     unsaved: HashSet<ModelPath>,
+    /// Further names of folders, with the names that their files are known by.
+    aliases: Vec<(ModelFolder, ModelFolder)>,
     /// Paths that were set while a look at the disk is under way: it may have seen them before.
     set_meanwhile: Option<HashSet<ModelPath>>,
 }
@@ -46,7 +49,7 @@ impl Presence {
 
     /// The file of that path, when it is on disk.
     pub(crate) fn get(&self, path: &ModelPath) -> Option<&FileFact> {
-        self.files.get(path)
+        self.files.get(&*self.known_by(path))
     }
 
     /// Every file.
@@ -56,19 +59,22 @@ impl Presence {
 
     /// The hash that the file of that path should have, whether it is there or not.
     pub(crate) fn published(&self, path: &ModelPath) -> Option<Sha256> {
-        self.files.get(path).or_else(|| self.absent.get(path))?.published
+        let path = self.known_by(path);
+        self.files.get(&*path).or_else(|| self.absent.get(&*path))?.published
     }
 
     /// The source of that path's file is another one now: what the old one published says nothing.
     pub(crate) fn forget_published(&mut self, path: &ModelPath) {
-        let fact = self.files.get_mut(path).or_else(|| self.absent.get_mut(path));
+        let path = self.known_by(path).into_owned();
+        let fact = self.files.get_mut(&path).or_else(|| self.absent.get_mut(&path));
         if fact.and_then(|fact| fact.published.take()).is_some() {
-            self.unsaved.insert(path.clone());
+            self.unsaved.insert(path);
         }
     }
 
     /// Something that we did ourselves: a file was published, hashed, or (`None`) taken away.
     pub(crate) fn set(&mut self, path: ModelPath, fact: Option<FileFact>) {
+        let path = self.known_otherwise(&path).unwrap_or(path);
         if let Some(meanwhile) = &mut self.set_meanwhile {
             meanwhile.insert(path.clone());
         }
@@ -92,9 +98,10 @@ impl Presence {
     /// Takes over a look at everything.
     pub(crate) fn end_look(&mut self, scan: &Scan) -> Changes {
         let meanwhile = self.set_meanwhile.take().unwrap_or_default();
+        self.aliases.clone_from(&scan.aliases);
         let mut changes = Changes::default();
         let is_unseen = |path: &ModelPath| {
-            meanwhile.contains(path) || scan.unreadable.iter().any(|folder| is_below(&path.folder, folder))
+            meanwhile.contains(path) || scan.unreadable.iter().any(|folder| path.folder.is_in(folder))
         };
         let seen: HashSet<&ModelPath> = scan.files.iter().map(|(path, _)| path).collect();
         let gone: Vec<ModelPath> =
@@ -112,10 +119,27 @@ impl Presence {
     pub(crate) fn end_look_at(&mut self, looked: &[(ModelPath, Option<FileStamp>)]) -> Changes {
         let meanwhile = self.set_meanwhile.take().unwrap_or_default();
         let mut changes = Changes::default();
-        for (path, stamp) in looked.iter().filter(|(path, _)| !meanwhile.contains(path)) {
-            self.see(path, *stamp, &mut changes);
+        for (path, stamp) in looked {
+            let path = self.known_by(path).into_owned();
+            if !meanwhile.contains(&path) {
+                self.see(&path, *stamp, &mut changes);
+            }
         }
         changes
+    }
+
+    /// The path by which the file is known, when its folder has several names.
+    fn known_by<'a>(&self, path: &'a ModelPath) -> Cow<'a, ModelPath> {
+        self.known_otherwise(path).map_or(Cow::Borrowed(path), Cow::Owned)
+    }
+
+    fn known_otherwise(&self, path: &ModelPath) -> Option<ModelPath> {
+        self.aliases.iter().find_map(|(alias, first)| path.moved(alias, first))
+    }
+
+    /// The other paths of a file that is known by this one.
+    pub(crate) fn other_names(&self, path: &ModelPath) -> impl Iterator<Item = ModelPath> {
+        self.aliases.iter().filter_map(|(alias, first)| path.moved(first, alias))
     }
 
     /// What `stat` says of one path: the hash is forgotten when the stamp is another, and kept for a file that is gone.
@@ -173,14 +197,6 @@ impl Presence {
 /// Whether more is known of a file than `stat` says.
 fn is_worth_a_row(fact: &FileFact) -> bool {
     fact.sha256.is_some() || fact.published.is_some()
-}
-
-/// Whether a folder is that one or one below it.
-fn is_below(folder: &ModelFolder, other: &ModelFolder) -> bool {
-    let (folder, other) = (folder.as_str(), other.as_str());
-    other.is_empty()
-        || folder == other
-        || folder.strip_prefix(other).is_some_and(|rest| rest.starts_with('/'))
 }
 
 #[cfg(test)]
@@ -266,6 +282,22 @@ mod tests {
     }
 
     #[test]
+    fn a_file_is_known_by_every_name_of_its_folder() {
+        let mut presence = Presence::default();
+        let [unet, models] =
+            ["unet", "diffusion_models"].map(|folder| ModelFolder::parse("dest", folder).unwrap());
+        let real = ModelPath::parse("diffusion_models/wan", "a.pt").unwrap();
+        let other = ModelPath::parse("unet/wan", "a.pt").unwrap();
+        presence.begin_look();
+        let aliases = vec![(unet, models)];
+        presence.end_look(&Scan { files: vec![(real.clone(), stamp(1))], aliases, ..Scan::default() });
+        assert_eq!(presence.get(&other), presence.get(&real));
+        assert!(presence.other_names(&real).eq([other.clone()]));
+        presence.set(other, None);
+        assert_eq!(presence.get(&real), None);
+    }
+
+    #[test]
     fn nothing_is_said_of_a_folder_that_cannot_be_read() {
         let mut presence = Presence::default();
         presence.set(path("a"), Some(hashed(1)));
@@ -273,9 +305,7 @@ mod tests {
         let unreadable = vec![ModelFolder::parse("dest", "vae").unwrap()];
         assert!(presence.end_look(&Scan { unreadable, ..Scan::default() }).is_empty());
         assert!(presence.get(&path("a")).is_some());
-        assert!(!is_below(
-            &ModelFolder::parse("dest", "vaex").unwrap(),
-            &ModelFolder::parse("dest", "vae").unwrap()
-        ));
+        let [vae, vaex] = ["vae", "vaex"].map(|folder| ModelFolder::parse("dest", folder).unwrap());
+        assert!(!vaex.is_in(&vae) && vae.is_in(&vae) && vae.is_in(&ModelFolder::default()));
     }
 }

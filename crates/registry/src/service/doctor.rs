@@ -70,6 +70,7 @@ impl Registry {
             civitai,
             huggingface,
         ];
+        checks.extend(self.check_links());
         checks.extend(comfyui);
         checks.push(check_program(
             "git",
@@ -97,6 +98,21 @@ impl Registry {
                 "stop the server, keep a copy of the database, restore a backup or let it be rebuilt from `catalogs/`",
             ),
         }
+    }
+
+    /// Which linked folders files are changed in, and which are only read (decision 26).
+    fn check_links(&self) -> Option<Check> {
+        let (part, only_read) = self.inner.tree.links();
+        if let Some(first) = only_read.first() {
+            let count = only_read.len();
+            return Some(warning(
+                "linked_folders",
+                format!("{count} linked folders are only read, such as `{first}`"),
+                "to download and delete there, name the folders that they lead to in `LORAKEEP_MODELS_LINKS` and restart",
+            ));
+        }
+        let shown: Vec<String> = part.map(|link| format!("`{link}`")).collect();
+        (!shown.is_empty()).then(|| ok("linked_folders", format!("{} can be changed", shown.join(", "))))
     }
 
     fn check_catalogs(&self) -> Check {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::{BatchReport, Enqueue, Enqueued, JobState, Registry, Skipped};
 use crate::domain::{Download, DownloadId, DownloadState, Entry, ModelPath, Trigger};
 use crate::error::{Error, Result, Thing};
+use crate::files::folder_error;
 
 /// What is to be done for one entry that was asked for.
 enum Answer {
@@ -77,7 +78,9 @@ impl Registry {
                     new.push(*download);
                     report.queued.push(file.clone());
                 }
-                Err(Error::Conflict { code: "no_source", .. }) => report.skip(file, "no_source"),
+                Err(Error::Conflict { code: code @ ("no_source" | "linked_folder"), .. }) => {
+                    report.skip(file, code);
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -95,6 +98,7 @@ impl Registry {
         if !how.force && self.is_on_disk(&entry.path).await {
             return Ok(Answer::Present);
         }
+        self.require_changeable(&entry.path).await?;
         if entry.document.origin().is_none() {
             let message = format!(
                 "`{}` has no source to download it from; give its entry a `url`, a `civitai_version_id`, or `hf_repo` with \
@@ -143,6 +147,13 @@ impl Registry {
         let stored = stored
             .ok_or_else(|| Error::conflict("changed", format!("`{path}` changed meanwhile; ask again")))?;
         Ok(Enqueued::Already(JobState::clone(&self.inner.jobs.put(stored.download))))
+    }
+
+    /// `Conflict` (`linked_folder`) when a link is in the way that files are not changed through.
+    pub(crate) async fn require_changeable(&self, path: &ModelPath) -> Result<()> {
+        let (tree, folder) = (self.inner.tree.clone(), path.folder.clone());
+        let checked = self.blocking("looking at a folder", move || tree.check(&folder)).await?;
+        checked.map_err(|error| folder_error(&path.folder, &format!("`{path}` cannot be written"), error))
     }
 
     /// Whether there is a file at that path; a link to a file counts.

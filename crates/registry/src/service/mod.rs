@@ -46,7 +46,7 @@ use tokio_util::task::TaskTracker;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::files::DataLock;
+use crate::files::{DataLock, ModelsTree};
 use crate::library::Library;
 use crate::store::Store;
 
@@ -81,6 +81,8 @@ pub struct Registry {
 /// What all services share.
 pub(crate) struct Inner {
     pub(crate) config: Config,
+    /// The models folder with what is linked into it.
+    pub(crate) tree: ModelsTree,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) store: Store,
     library: RwLock<Library>,

@@ -17,7 +17,7 @@ use super::{Inner, Registry, jobs, settings};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::files::{DataLock, scan};
+use crate::files::{DataLock, ModelsTree, scan};
 use crate::library::Library;
 use crate::store::Store;
 
@@ -31,8 +31,8 @@ impl Registry {
         let lock = DataLock::take(&config.data_dir)?;
         let jobs = jobs::Jobs::new(&config)?;
         make_models_folder(&config.models_dir);
-        let root = config.models_dir.clone();
-        let looking = tokio::task::spawn_blocking(move || scan(&root));
+        let (root, data_dir) = (config.models_dir.clone(), config.data_dir.clone());
+        let looking = tokio::task::spawn_blocking(move || scan(&root, &data_dir));
         let store = open_store(&config).await?;
         let revision = clock.now().timestamp_micros() as u64;
         let mut library = Library::starting_at(revision, store.list_files().await?);
@@ -42,10 +42,12 @@ impl Registry {
         let scan =
             looking.await.map_err(|error| Error::internal("looking at the models folder panicked", error))?;
         library.end_look(&scan);
+        let tree = ModelsTree::new(&config.models_dir, &scan.links, &config.models_links);
         let stored = settings::load(&store, &config).await?;
         let registry = Self {
             inner: Arc::new(Inner {
                 config,
+                tree,
                 clock,
                 store,
                 library: RwLock::new(library),

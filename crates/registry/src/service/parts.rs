@@ -1,5 +1,6 @@
 //! Where the bytes of a job gather, and what is removed of them: `<models>/.lorakeep/parts/<id>.part` with its journal,
-//! and `<models>/.lorakeep/quarantine/<id>.quarantined`. Neither has a name that a loader picks up.
+//! and `<models>/.lorakeep/quarantine/<id>.quarantined`. Neither has a name that a loader picks up. Parts of what goes
+//! into a linked folder gather in its own hidden folder, since that may be another disk.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -9,16 +10,17 @@ use std::str::FromStr;
 use uuid::Uuid;
 
 use super::Registry;
-use crate::domain::{DownloadId, DownloadState, QuarantineId};
+use crate::domain::{Download, DownloadId, DownloadState, ModelFolder, QuarantineId};
 use crate::error::{Error, Result};
 
 /// The part file's ending, its journal's, and that of a copy that shares another file's bytes.
 const ENDINGS: [&str; 3] = ["part", "journal", "shared"];
 
 impl Registry {
-    /// The part file of a job.
-    pub(crate) fn part_path(&self, id: DownloadId) -> PathBuf {
-        self.parts_folder().join(format!("{id}.part"))
+    /// The part file of a job, on the file system that its file goes to.
+    pub(crate) fn part_path(&self, download: &Download) -> PathBuf {
+        let home = self.inner.tree.home_of(download.path.folder.as_str());
+        self.parts_of(&home).join(format!("{}.part", download.id))
     }
 
     /// Where a file is kept whose content may not be loaded; `id` is that of what brought it.
@@ -26,26 +28,39 @@ impl Registry {
         self.hidden_folder().join("quarantine").join(format!("{}.quarantined", id.simple()))
     }
 
+    /// Where parts gather that go to the models root.
     pub(super) fn parts_folder(&self) -> PathBuf {
-        self.hidden_folder().join("parts")
+        self.parts_of(&ModelFolder::default())
+    }
+
+    fn parts_of(&self, home: &ModelFolder) -> PathBuf {
+        self.inner.tree.hidden_folder(home).join("parts")
     }
 
     fn hidden_folder(&self) -> PathBuf {
-        self.inner.config.models_dir.join(".lorakeep")
+        self.inner.tree.hidden_folder(&ModelFolder::default())
     }
 
     /// Bytes on disk that a job has already.
-    pub(crate) async fn part_bytes(&self, id: DownloadId) -> u64 {
+    pub(crate) async fn part_bytes(&self, download: &Download) -> u64 {
         // Blocks and not the length: a part may be as long as its file from the start.
-        tokio::fs::metadata(self.part_path(id)).await.map_or(0, |metadata| metadata.blocks() * 512)
+        tokio::fs::metadata(self.part_path(download)).await.map_or(0, |metadata| metadata.blocks() * 512)
     }
 
     /// Removes what a job that is given up left behind.
     pub(crate) async fn remove_parts_of(&self, id: DownloadId) -> Result<()> {
-        for ending in ENDINGS {
-            remove(&self.part_path(id).with_extension(ending)).await?;
-        }
+        self.remove_part_files(id).await?;
         self.remove_quarantined_of(id).await
+    }
+
+    /// Removes part and journal, wherever they are.
+    pub(crate) async fn remove_part_files(&self, id: DownloadId) -> Result<()> {
+        for home in self.inner.tree.homes() {
+            for ending in ENDINGS {
+                remove(&self.parts_of(&home).join(format!("{id}.{ending}"))).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Removes the quarantined file of a job that starts anew.
@@ -56,7 +71,13 @@ impl Registry {
 
     /// Removes parts that no job will use again. What cannot be removed now is tried at the next start.
     pub(crate) async fn remove_orphan_parts(&self) {
-        let Ok(mut folder) = tokio::fs::read_dir(self.parts_folder()).await else { return };
+        for home in self.inner.tree.homes() {
+            self.remove_orphans_in(&self.parts_of(&home)).await;
+        }
+    }
+
+    async fn remove_orphans_in(&self, folder: &Path) {
+        let Ok(mut folder) = tokio::fs::read_dir(folder).await else { return };
         loop {
             match folder.next_entry().await {
                 Ok(Some(file)) => self.remove_if_orphan(&file.path()).await,

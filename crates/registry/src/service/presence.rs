@@ -126,8 +126,8 @@ impl Registry {
         let _turn = self.inner.look_turn.lock().await;
         let began = Instant::now();
         self.library_mut().begin_look();
-        let root = self.inner.config.models_dir.clone();
-        let scan = self.blocking("looking at the models folder", move || scan(&root)).await?;
+        let (root, data_dir) = (self.inner.config.models_dir.clone(), self.inner.config.data_dir.clone());
+        let scan = self.blocking("looking at the models folder", move || scan(&root, &data_dir)).await?;
         let changes = self.library_mut().end_look(&scan);
         self.note_unreadable(&scan);
         self.inner.files_changed.notify_one();

@@ -109,6 +109,7 @@ impl Registry {
     async fn release_download(&self, file: &StoredQuarantined, open: File) -> Result<ModelPath> {
         let (at, path) = (self.quarantine_path(file.id.0), file.path.clone());
         let to = path.below(&self.inner.config.models_dir);
+        self.require_changeable(&path).await?;
         let stamp = self
             .blocking("publishing a quarantined file", move || {
                 publish_open(open, &at, &to, Replace::Never).map(|()| stamp_at(&to))

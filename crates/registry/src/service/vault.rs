@@ -15,7 +15,7 @@ use crate::domain::{
     BaseModelFamilies, BinItemId, CatalogName, Category, Entry, EntryId, FileFact, ModelPath,
 };
 use crate::error::{Error, Result, Thing};
-use crate::files::{Folder, Kind, io_error, is_link_in_the_way};
+use crate::files::{Kind, ModelsTree, io_error, is_link_in_the_way};
 use crate::library::{CatalogChange, Placed};
 use crate::service::import::Places;
 use crate::store::BinEntry;
@@ -87,8 +87,8 @@ impl Registry {
     /// Opens a file for reading; links are not followed.
     pub async fn open_lora(&self, partial_path: &str) -> Result<LoraFile> {
         let path = full_path(partial_path)?;
-        let (root, own) = (self.inner.config.models_dir.clone(), path.clone());
-        let opened = self.blocking("opening a file", move || open_regular(&root, &own)).await?;
+        let (tree, own) = (self.inner.tree.clone(), path.clone());
+        let opened = self.blocking("opening a file", move || open_regular(&tree, &own)).await?;
         let missing = || Error::not_found(Thing::File, partial_path);
         let file = opened.map_err(|error| io_error("a file cannot be opened", error))?.ok_or_else(missing)?;
         let size_bytes = file.metadata().map_err(|error| io_error("a file cannot be read", error))?.len();
@@ -221,8 +221,8 @@ fn full_path(partial_path: &str) -> Result<ModelPath> {
 }
 
 /// `None` when there is no such regular file.
-fn open_regular(root: &std::path::Path, path: &ModelPath) -> std::io::Result<Option<File>> {
-    let folder = match Folder::open(root, path.folder.as_str()) {
+fn open_regular(tree: &ModelsTree, path: &ModelPath) -> std::io::Result<Option<File>> {
+    let folder = match tree.open(path.folder.as_str()) {
         Ok(folder) => folder,
         // A folder that is missing or a link leads to nothing.
         Err(error) if error.kind() == ErrorKind::NotFound || is_link_in_the_way(&error) => return Ok(None),

@@ -158,7 +158,8 @@ type Looked = Vec<(ModelPath, Option<FileStamp>)>;
 fn look_at(root: &Path, paths: Vec<PathBuf>) -> Option<Looked> {
     let mut looked = Vec::new();
     for path in paths {
-        let is_folder = path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir());
+        // A link to a folder brings files, too.
+        let is_folder = path.metadata().is_ok_and(|metadata| metadata.is_dir());
         let relative = path.strip_prefix(root).ok().and_then(Path::to_str)?;
         match ModelPath::parse_relative("path", relative) {
             Ok(model) if !is_folder => looked.push((model, stamp_at(&path))),

@@ -51,8 +51,11 @@ impl Attempt {
     pub(super) async fn run(&self) -> Result<Ended, Failure> {
         let entry = self.entry()?;
         if let Some(ended) = self.finish_present(&entry).await? {
+            // A process that was killed after publishing had no time to tidy up.
+            self.registry.remove_part_files(self.download().id).await?;
             return Ok(ended);
         }
+        self.registry.require_changeable(&self.download().path).await?;
         let origin = entry.document.origin().ok_or_else(no_source)?;
         let mut source = self.unless_stopped(self.registry.inner.jobs.upstreams.resolve(&origin)).await??;
         // What the catalog knows exactly is held against what the source leaves open.
@@ -75,9 +78,10 @@ impl Attempt {
     /// Lets the bin free what the disk lacks for the rest of the file; the transfer says so when that is not enough.
     async fn make_room(&self, source: &Source) -> Result<(), Failure> {
         let Some(size) = source.size.or(source.estimated_size) else { return Ok(()) };
-        let (registry, id) = (&self.registry, self.download().id);
-        let missing = size.saturating_sub(registry.part_bytes(id).await);
-        registry.make_room(missing + registry.inner.jobs.reserve_bytes).await?;
+        let registry = &self.registry;
+        let missing = size.saturating_sub(registry.part_bytes(self.download()).await);
+        let at = registry.part_path(self.download());
+        registry.make_room(&at, missing + registry.inner.jobs.reserve_bytes).await?;
         Ok(())
     }
 
@@ -162,7 +166,7 @@ impl Attempt {
         let request = Request {
             url: url.clone(),
             credential: source.credential.clone(),
-            part: self.registry.part_path(*id),
+            part: self.registry.part_path(self.download()),
             destination: self.destination(),
             expected: Expected {
                 size: source.size,

@@ -55,14 +55,14 @@ impl Attempt {
     }
 
     async fn share(&self, twin: &ModelPath, sha256: Sha256) -> Result<FileFact, String> {
-        let (registry, id) = (&self.registry, self.stored.download.id);
+        let (registry, download) = (&self.registry, &self.stored.download);
         let original = twin.below(&registry.inner.config.models_dir);
-        let part = registry.part_path(id).with_extension("shared");
+        let part = registry.part_path(download).with_extension("shared");
         let shared = part.clone();
         blocking(move || share_bytes(&original, &shared)).await?;
         let gate = ContentGate {
             file_name: self.stored.download.path.file.to_string(),
-            quarantine: registry.quarantine_path(id.0),
+            quarantine: registry.quarantine_path(download.id.0),
             broken_rule: Arc::default(),
         };
         let published = self.publish_shared(&part, sha256, gate).await;

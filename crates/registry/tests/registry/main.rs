@@ -6,6 +6,7 @@ mod bin;
 mod catalog;
 mod downloads;
 mod harness;
+mod linked_folders;
 mod presence;
 mod settings;
 mod verification;

@@ -49,7 +49,7 @@ both_databases! {
         registry.close().await;
     }
 
-    async fn a_linked_file_is_present_and_a_linked_folder_is_not_entered(home: Home) {
+    async fn a_linked_file_is_present_and_a_link_into_our_data_is_not_entered(home: Home) {
         let outside = home.data.join("outside");
         fs::create_dir(&outside).unwrap();
         fs::write(outside.join("a.pt"), "a").unwrap();

@@ -1,42 +1,47 @@
 //! The bin over time: after a kill, when it is too old, when space is needed.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Purged, place_of};
 use crate::Registry;
 use crate::domain::BinItemId;
 use crate::error::Result;
-use crate::files::BinPlace;
+use crate::files::{free_bytes, io_error};
 use crate::store::{BinFilter, BinRoot, BinState, StoredBinItem};
 
 /// How often what is too old is purged.
 const PURGE_EVERY: Duration = Duration::from_hours(1);
 
 impl Registry {
-    /// Frees items of the bin, the oldest first, until the models folder can take `bytes` more; answers what it can take
-    /// then.
-    pub(crate) async fn make_room(&self, bytes: u64) -> Result<u64> {
-        self.sample_space().await;
-        let free = self.library().free_bytes();
+    /// Frees items of the bin, the oldest first, until the file system of `at` can take `bytes` more; answers what it
+    /// can take then.
+    pub(crate) async fn make_room(&self, at: &Path, bytes: u64) -> Result<u64> {
+        let free = self.free_bytes_at(at).await?;
         if free >= bytes {
             return Ok(free);
         }
-        self.purge_oldest(bytes - free).await?;
+        self.purge_oldest(at, bytes - free).await?;
         self.sample_space().await;
-        Ok(self.library().free_bytes())
+        self.free_bytes_at(at).await
     }
 
-    /// Frees the oldest items of the models root's file system until `missing` bytes are free; none when all of them
-    /// together would not be enough, since nothing would be won.
-    pub(in crate::service) async fn purge_oldest(&self, missing: u64) -> Result<()> {
-        let registry = self.clone();
+    async fn free_bytes_at(&self, at: &Path) -> Result<u64> {
+        let own = at.to_owned();
+        let free = self.blocking("asking for free space", move || free_bytes(&own)).await?;
+        free.map_err(|error| io_error(&format!("the free space of `{}` is not known", at.display()), error))
+    }
+
+    /// Frees the oldest items on the file system of `at` until `missing` bytes are free; none when all of them together
+    /// would not be enough, since nothing would be won.
+    pub(in crate::service) async fn purge_oldest(&self, at: &Path, missing: u64) -> Result<()> {
+        let (registry, at) = (self.clone(), at.to_owned());
         self.uninterrupted(async move {
             let _turn = registry.inner.bin_turn.lock().await;
             let mut items = registry.inner.store.list_bin(BinFilter::All).await?;
-            let is_shared = registry.bin_folders().share_a_file_system();
-            items.retain(|item| is_shared || item.root == BinRoot::Models);
+            let folders = registry.bin_folders();
+            items.retain(|item| folders.makes_room_at(&place_of(item), &at));
             if items.iter().map(|item| item.size_bytes).sum::<u64>() < missing {
                 return Ok(());
             }
@@ -68,9 +73,8 @@ impl Registry {
         let places: Vec<_> = items.iter().map(|item| (item.id, place_of(item))).collect();
         let known: HashSet<PathBuf> = places.iter().map(|(_, place)| folders.absolute(place)).collect();
         let look = move || {
-            let is_gone = |place: &BinPlace| !folders.holds(place);
-            let gone: Vec<BinItemId> =
-                places.iter().filter(|(_, place)| is_gone(place)).map(|(id, _)| *id).collect();
+            let lost = places.iter().filter(|(_, place)| folders.lost(place));
+            let gone: Vec<BinItemId> = lost.map(|(id, _)| *id).collect();
             let unknown =
                 folders.all().into_iter().filter(|(place, ..)| !known.contains(&folders.absolute(place)));
             (gone, unknown.collect::<Vec<_>>())

@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::{Page, PageRequest, Registry, bad_cursor};
 use crate::domain::{BinItemId, FileFact, ModelPath};
 use crate::error::{Error, Result, Thing};
-use crate::files::{BinFolders, BinPlace, Folder, Item, Kind, io_error, is_link_in_the_way, stamp_at};
+use crate::files::{BinFolders, BinPlace, Item, Kind, folder_error, io_error, stamp_at};
 use crate::store::{BinFilter, BinRoot, BinState, StoredBinItem};
 
 /// One deleted file that can come back.
@@ -85,10 +85,8 @@ impl Registry {
 
     /// What is at that path below the models root, without following a link.
     async fn item_at(&self, path: &ModelPath) -> Result<Option<Item>> {
-        let (root, own) = (self.inner.config.models_dir.clone(), path.clone());
-        let look = move || {
-            Folder::open(&root, own.folder.as_str()).and_then(|folder| folder.item(own.file.as_str()))
-        };
+        let (tree, own) = (self.inner.tree.clone(), path.clone());
+        let look = move || tree.open(own.folder.as_str()).and_then(|folder| folder.item(own.file.as_str()));
         match self.blocking("looking at a file", look).await? {
             Ok(Some(item)) if matches!(item.kind, Kind::File | Kind::Link) => Ok(Some(item)),
             Ok(Some(_)) => {
@@ -96,29 +94,23 @@ impl Registry {
             }
             Ok(None) => Ok(None),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) if is_link_in_the_way(&error) => {
-                let message =
-                    format!("a folder of `{path}` is a link or no folder; nothing is deleted through it");
-                Err(Error::conflict("linked_folder", message))
-            }
-            Err(error) => Err(io_error(&format!("`{path}` cannot be looked at"), error)),
+            Err(error) => Err(folder_error(&path.folder, &format!("`{path}` cannot be looked at"), error)),
         }
     }
 
     async fn free(&self, path: &ModelPath) -> Result<()> {
-        let (root, own) = (self.inner.config.models_dir.clone(), path.clone());
-        let remove = move || {
-            Folder::open(&root, own.folder.as_str()).and_then(|folder| folder.remove(own.file.as_str()))
-        };
+        let (tree, own) = (self.inner.tree.clone(), path.clone());
+        let remove =
+            move || tree.open(own.folder.as_str()).and_then(|folder| folder.remove(own.file.as_str()));
         let removed = self.blocking("removing a file", remove).await?;
-        removed.map_err(|error| io_error(&format!("`{path}` cannot be removed"), error))
+        removed.map_err(|error| folder_error(&path.folder, &format!("`{path}` cannot be removed"), error))
     }
 
     /// Row, move, row: a process killed in between left a row that says what it was doing.
     async fn move_in(&self, path: &ModelPath, file: Item) -> Result<StoredBinItem> {
         let id = BinItemId::new(self.inner.clock.now());
         let sha256 = self.library().file(path).and_then(|fact| fact.sha256);
-        let places = BinFolders::places(path, id).into_iter();
+        let places = self.bin_folders().places(path, id).into_iter();
         let places = places.flat_map(|place| [place.clone(), BinFolders::unique(&place, id)]);
         let mut last_error = io::Error::from(io::ErrorKind::CrossesDevices);
         for place in places {
@@ -189,7 +181,11 @@ impl Registry {
                 let message = format!("`{}` is there already; delete or move it first", item.path);
                 return Err(Error::conflict("exists", message));
             }
-            return Err(io_error(&format!("`{}` cannot be restored", item.path), error));
+            return Err(folder_error(
+                &item.path.folder,
+                &format!("`{}` cannot be restored", item.path),
+                error,
+            ));
         }
         self.fault("restore_file_moved")?;
         self.inner.store.delete_bin_item(id).await?;
@@ -277,8 +273,7 @@ impl Registry {
     }
 
     fn bin_folders(&self) -> BinFolders {
-        let config = &self.inner.config;
-        BinFolders { data: config.data_dir.clone(), models: config.models_dir.clone() }
+        BinFolders { data: self.inner.config.data_dir.clone(), models: self.inner.tree.clone() }
     }
 
     fn shown(&self, item: StoredBinItem) -> BinItem {

@@ -135,10 +135,10 @@ async fn the_bin_makes_room_with_its_oldest_items_first() {
     registry.delete_file("a.pt", None, false).await.unwrap();
     fs::write(home.file(), CONTENT).unwrap();
     let newer = registry.delete_file("a.pt", None, false).await.unwrap().item.unwrap();
-    registry.make_room(1).await.unwrap();
+    registry.make_room(&home.models, 1).await.unwrap();
     assert_eq!(bin_of(&registry).await.len(), 2, "there was room");
-    registry.purge_oldest(CONTENT.len() as u64 / 2).await.unwrap();
-    registry.purge_oldest(u64::MAX).await.unwrap();
+    registry.purge_oldest(&home.models, CONTENT.len() as u64 / 2).await.unwrap();
+    registry.purge_oldest(&home.models, u64::MAX).await.unwrap();
     let left: Vec<_> = bin_of(&registry).await.into_iter().map(|item| item.id).collect();
     assert_eq!(left, [newer.id], "one item was enough, and what cannot be enough is left alone");
     assert!(SystemClock.now() - newer.deleted_at < TimeDelta::minutes(5));

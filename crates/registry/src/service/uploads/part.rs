@@ -97,7 +97,7 @@ impl Registry {
 
     /// Refuses what the disk has no room for, after the bin made some.
     pub(super) async fn require_space(&self, bytes: u64) -> Result<()> {
-        let free = self.make_room(bytes).await?;
+        let free = self.make_room(&self.inner.config.models_dir, bytes).await?;
         if free >= bytes {
             return Ok(());
         }

@@ -12,11 +12,9 @@ use lorakeep_transfer::{Replace, TransferError, publish_open};
 use serde_json::json;
 
 use super::{Judged, Uploaded, folder_of, transfer_error};
-use crate::domain::{
-    CatalogName, Category, EntryDocument, FileFact, ModelPath, SafeName, Sha256, UploadId,
-};
+use crate::domain::{CatalogName, Category, EntryDocument, FileFact, ModelPath, SafeName, Sha256, UploadId};
 use crate::error::{Error, Result};
-use crate::files::{Folder, io_error, is_link_in_the_way, remove_file, share_bytes, stamp_at};
+use crate::files::{folder_error, io_error, remove_file, share_bytes, stamp_at};
 use crate::service::Registry;
 use crate::store::StoredUpload;
 
@@ -32,9 +30,9 @@ impl Registry {
         let synced = self.blocking("syncing an upload", move || synced.sync_all()).await?;
         synced.map_err(|error| io_error("the upload cannot be written", error))?;
         let folder = folder_of(&judged.entity_type)?;
-        let (root, own) = (self.inner.config.models_dir.clone(), folder.clone());
-        let made = self.blocking("making a folder", move || Folder::create(&root, own.as_str())).await?;
-        made.map_err(|error| folder_error(&folder.to_string(), error))?;
+        let (tree, own) = (self.inner.tree.clone(), folder.clone());
+        let made = self.blocking("making a folder", move || tree.create(own.as_str())).await?;
+        made.map_err(|error| folder_error(&folder, &format!("the folder `{folder}` cannot be made"), error))?;
         let twin = self.twin_of(&judged).await?;
         let _turn = self.inner.upload_turn.lock().await;
         for version in 1..=MAX_VERSIONS {
@@ -261,14 +259,6 @@ fn has_same_bytes(one: &File, other: &File, size: u64) -> io::Result<bool> {
         position += length as u64;
     }
     Ok(true)
-}
-
-fn folder_error(folder: &str, error: io::Error) -> Error {
-    if is_link_in_the_way(&error) {
-        let message = format!("a part of `{folder}` is a link or no folder; nothing is written through it");
-        return Error::conflict("linked_folder", message);
-    }
-    io_error(&format!("the folder `{folder}` cannot be made"), error)
 }
 
 /// Whether that is the name of something that only a killed process leaves in the folder of parts.

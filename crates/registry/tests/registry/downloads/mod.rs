@@ -7,4 +7,4 @@ mod happy;
 mod refusals;
 mod restart;
 mod secrets;
-mod support;
+pub(crate) mod support;
