@@ -1,5 +1,7 @@
 //! The change of one module in the form in which it is stored, never spread out.
 
+use std::ops::Range;
+
 use super::eigen::{cholesky, eigenvalues};
 use super::matrix::Matrix;
 
@@ -7,6 +9,10 @@ use super::matrix::Matrix;
 const WIDE: usize = 256;
 /// The most elements that the Khatri-Rao factors of a LoHa may have.
 const ELEMENT_CAP: usize = 1 << 25;
+/// The widest product whose spectrum is computed.
+const RANK_CAP: usize = 1024;
+/// Rows of a change that are spread out at once when two are multiplied that share no structure.
+const ROWS_AT_ONCE: usize = 16;
 /// The most multiplications that the norm of a wide LoHa may take.
 const WORK_CAP: usize = 1 << 40;
 
@@ -24,6 +30,66 @@ pub(super) enum Delta {
 }
 
 impl Delta {
+    /// The outer and inner side.
+    pub(super) fn sides(&self) -> [usize; 2] {
+        match self {
+            Self::Product(left, right) => [left.rows, right.columns],
+            Self::Hadamard(first, _) => [first.0.rows, first.1.columns],
+            Self::Kronecker(first, second) => {
+                let ([out, inner], [other_out, other_inner]) = (first.sides(), second.sides());
+                [out.saturating_mul(other_out), inner.saturating_mul(other_inner)]
+            }
+            Self::Full(matrix) => [matrix.rows, matrix.columns],
+        }
+    }
+
+    /// The Frobenius norm alone; none when it would take too long.
+    pub(super) fn norm(&self) -> Option<f64> {
+        match self {
+            Self::Product(left, right) => Some(product_norm(left, right)),
+            Self::Kronecker(first, second) => Some(first.norm()? * second.norm()?),
+            Self::Full(matrix) => Some(matrix.energy().sqrt()),
+            Self::Hadamard(first, second) if !is_narrow(first, second) => hadamard_norm(first, second),
+            Self::Hadamard(..) => self.measure().map(|(norm, _)| norm),
+        }
+    }
+
+    /// Multiplications for one element of the change.
+    fn width(&self) -> usize {
+        match self {
+            Self::Product(left, _) => left.columns,
+            Self::Hadamard(first, second) => first.0.columns + second.0.columns,
+            Self::Kronecker(first, second) => first.width() + second.width(),
+            Self::Full(_) => 1,
+        }
+    }
+
+    /// Some rows of the change, spread out.
+    fn rows(&self, range: Range<usize>) -> Matrix {
+        match self {
+            Self::Product(left, right) => part(left, range).times(right),
+            Self::Full(matrix) => part(matrix, range),
+            Self::Hadamard(first, second) => {
+                let mut rows = part(&first.0, range.clone()).times(&first.1);
+                let others = part(&second.0, range).times(&second.1);
+                rows.values.iter_mut().zip(&others.values).for_each(|(value, other)| *value *= other);
+                rows
+            }
+            Self::Kronecker(first, second) => {
+                let [height, width] = second.sides();
+                let mut values = Vec::with_capacity(range.len() * width * first.sides()[1]);
+                for row in range.clone() {
+                    let (one, other) = (row / height, row % height);
+                    let (one, other) = (first.rows(one..one + 1), second.rows(other..other + 1));
+                    values.extend(
+                        one.values.iter().flat_map(|left| other.values.iter().map(move |right| left * right)),
+                    );
+                }
+                Matrix::new(range.len(), width * first.sides()[1], values)
+            }
+        }
+    }
+
     /// The Frobenius norm and, where it is affordable, all singular values that can differ from zero;
     /// none when even the norm would take too long.
     pub(super) fn measure(&self) -> Option<(f64, Option<Vec<f64>>)> {
@@ -48,11 +114,60 @@ impl Delta {
 }
 
 fn measure_product(left: &Matrix, right: &Matrix) -> (f64, Option<Vec<f64>>) {
+    // A rank above a side is no rank: the change itself is then smaller than its factors.
+    if left.columns > left.rows.min(right.columns) {
+        let change = left.times(right);
+        return (change.energy().sqrt(), full_values(&change));
+    }
     let (left, right) = (left.gram_of_columns(), right.gram_of_rows());
     let norm = left.dot(&right).max(0.0).sqrt();
+    let values = (left.rows <= RANK_CAP).then(|| product_values(left, &right));
+    (norm, values)
+}
+
+/// The singular values of a product from the Gram matrices of its factors, largest first.
+pub(super) fn product_values(left: Matrix, right: &Matrix) -> Vec<f64> {
     let factor = cholesky(left);
-    let values = eigenvalues(factor.transposed().times(&right).times(&factor));
-    (norm, Some(values.into_iter().map(|value| value.max(0.0).sqrt()).collect()))
+    let values = eigenvalues(factor.transposed().times(right).times(&factor));
+    values.into_iter().map(|value| value.max(0.0).sqrt()).collect()
+}
+
+fn product_norm(left: &Matrix, right: &Matrix) -> f64 {
+    if left.columns > left.rows.min(right.columns) {
+        return left.times(right).energy().sqrt();
+    }
+    left.gram_of_columns().dot(&right.gram_of_rows()).max(0.0).sqrt()
+}
+
+/// The sum of the elementwise products of two changes without scales; none when their sides differ or it
+/// would take too long.
+pub(super) fn inner_product(one: &Delta, other: &Delta) -> Option<f64> {
+    if one.sides() != other.sides() {
+        return None;
+    }
+    if let (Delta::Product(left, right), Delta::Product(other_left, other_right)) = (one, other) {
+        return Some(left.columns_with(other_left).dot(&right.rows_with(other_right)));
+    }
+    if let (Delta::Kronecker(one_first, one_second), Delta::Kronecker(other_first, other_second)) =
+        (one, other)
+        && one_first.sides() == other_first.sides()
+    {
+        return Some(inner_product(one_first, other_first)? * inner_product(one_second, other_second)?);
+    }
+    let [rows, columns] = one.sides();
+    if rows.saturating_mul(columns).saturating_mul(one.width() + other.width()) > WORK_CAP {
+        return None;
+    }
+    let block = |start: usize| {
+        let range = start..(start + ROWS_AT_ONCE).min(rows);
+        one.rows(range.clone()).dot(&other.rows(range))
+    };
+    Some((0..rows).step_by(ROWS_AT_ONCE).map(block).sum())
+}
+
+fn part(matrix: &Matrix, range: Range<usize>) -> Matrix {
+    let values = matrix.values[range.start * matrix.columns..range.end * matrix.columns].to_vec();
+    Matrix::new(range.len(), matrix.columns, values)
 }
 
 fn full_values(matrix: &Matrix) -> Option<Vec<f64>> {

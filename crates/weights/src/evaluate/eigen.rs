@@ -1,10 +1,9 @@
-//! Eigenvalues of small symmetric matrices by their tridiagonal form. Cyclic Jacobi rotations, which are
-//! slower, find them by another way and check the first.
+//! Eigenvalues of small symmetric matrices by their tridiagonal form, and eigenvectors by cyclic Jacobi
+//! rotations, which are slower, find small ones to their own precision, and check the first way.
 
 use super::matrix::Matrix;
 
 /// Sweeps after which Jacobi stops in any case; eight are common.
-#[cfg(test)]
 const SWEEPS: usize = 40;
 /// Steps of the implicit QL iteration for one eigenvalue before it is taken as it is.
 const STEPS: usize = 60;
@@ -133,7 +132,6 @@ fn ql_step(diagonal: &mut [f64], beside: &mut [f64], start: usize, end: usize) {
 }
 
 /// Eigenvalues, largest first, and the eigenvectors as rows in the same order.
-#[cfg(test)]
 pub(super) fn eigenvectors(mut symmetric: Matrix) -> (Vec<f64>, Matrix) {
     let size = symmetric.rows;
     let mut vectors = Matrix::zero(size, size);
@@ -151,7 +149,6 @@ pub(super) fn eigenvectors(mut symmetric: Matrix) -> (Vec<f64>, Matrix) {
 }
 
 /// One pass over all pairs; false when nothing was left to rotate.
-#[cfg(test)]
 fn sweep(square: &mut Matrix, vectors: &mut Matrix) -> bool {
     let mut rotated = false;
     for first in 0..square.rows {
@@ -171,7 +168,6 @@ fn sweep(square: &mut Matrix, vectors: &mut Matrix) -> bool {
     rotated
 }
 
-#[cfg(test)]
 fn rotate(square: &mut Matrix, vectors: &mut Matrix, pair: (usize, usize), turn: (f64, f64)) {
     for row in 0..square.rows {
         let (one, other) = (square.at(row, pair.0), square.at(row, pair.1));
@@ -182,7 +178,6 @@ fn rotate(square: &mut Matrix, vectors: &mut Matrix, pair: (usize, usize), turn:
     rotate_rows(vectors, pair, turn);
 }
 
-#[cfg(test)]
 fn rotate_rows(matrix: &mut Matrix, (first, second): (usize, usize), (cosine, sine): (f64, f64)) {
     let columns = matrix.columns;
     let (head, tail) = matrix.values.split_at_mut(second * columns);
@@ -194,16 +189,26 @@ fn rotate_rows(matrix: &mut Matrix, (first, second): (usize, usize), (cosine, si
     }
 }
 
-/// The Cholesky factor, lower, of a semidefinite matrix; directions without energy are left out as zero.
-///
-/// The pivot is the largest that remains, so the rows come in another order: `L · Lᵀ` is the matrix only
-/// after the rows were put back, which they are.
-pub(super) fn cholesky(mut square: Matrix) -> Matrix {
+/// A Cholesky factor whose rows are in the order of the matrix.
+pub(super) struct Factored {
+    /// `factor · factorᵀ` is the matrix. The columns behind the numerical rank are zero.
+    pub(super) factor: Matrix,
+    /// The rows of the pivots in the order in which they were taken; in that order the factor is lower.
+    pub(super) pivots: Vec<usize>,
+}
+
+/// The Cholesky factor of a semidefinite matrix; directions that rounding made are left out as zero.
+pub(super) fn cholesky(square: Matrix) -> Matrix {
+    let floor = f64::EPSILON * square.rows as f64;
+    cholesky_pivoted(square, floor).factor
+}
+
+/// The same, with pivots, without the directions of less than `floor` times the largest.
+pub(super) fn cholesky_pivoted(mut square: Matrix, floor: f64) -> Factored {
     let size = square.rows;
     let mut factor = Matrix::zero(size, size);
-    let mut left: Vec<usize> = (0..size).collect();
-    let largest = (0..size).map(|place| square.at(place, place)).fold(0.0, f64::max);
-    let floor = largest * f64::EPSILON * size as f64;
+    let (mut left, mut pivots): (Vec<usize>, Vec<usize>) = ((0..size).collect(), Vec::new());
+    let floor = floor * (0..size).map(|place| square.at(place, place)).fold(0.0, f64::max);
     for step in 0..size {
         let (place, &pivot) = left
             .iter()
@@ -215,6 +220,7 @@ pub(super) fn cholesky(mut square: Matrix) -> Matrix {
             break;
         }
         left.swap_remove(place);
+        pivots.push(pivot);
         let root = value.sqrt();
         *factor.at_mut(pivot, step) = root;
         let column: Vec<f64> = left.iter().map(|&row| square.at(row, pivot) / root).collect();
@@ -225,7 +231,7 @@ pub(super) fn cholesky(mut square: Matrix) -> Matrix {
             }
         }
     }
-    factor
+    Factored { factor, pivots }
 }
 
 #[cfg(test)]

@@ -91,13 +91,11 @@ impl Matrix {
     }
 
     /// `selfᵀ · other`.
-    #[cfg(test)]
     pub(super) fn columns_with(&self, other: &Self) -> Self {
         product(self, other, Long::Rows)
     }
 
     /// `self · otherᵀ`.
-    #[cfg(test)]
     pub(super) fn rows_with(&self, other: &Self) -> Self {
         product(self, other, Long::Columns)
     }

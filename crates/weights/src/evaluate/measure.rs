@@ -8,7 +8,7 @@ use super::orthogonal;
 use super::place::Place;
 use super::report::{ModuleReport, share_key};
 use super::scale::{self, Claims, Scale};
-use super::spectrum::Spectrum;
+use super::spectrum::{Spectrum, energy_rank};
 use super::{Control, EvaluateError, Options, decode};
 use crate::read::ReadAt;
 use crate::safetensors::{Header, Tensor};
@@ -215,8 +215,9 @@ fn enter(report: &mut ModuleReport, numbers: Numbers, options: &Options<'_>) -> 
     report.rank_utilisation =
         report.rank.filter(|rank| *rank > 0).map(|rank| spectrum.effective_rank / rank as f64);
     let shares = options.energy_targets.iter();
-    report.energy_rank =
-        shares.map(|share| (share_key(*share), spectrum.energy_rank(*share) as u64)).collect();
+    report.energy_rank = shares
+        .map(|share| (share_key(*share), energy_rank(&spectrum.singular_values, *share) as u64))
+        .collect();
     report.top1_energy = spectrum.top1_energy();
     report.dominance = spectrum.dominance();
     let mut values = spectrum.singular_values;

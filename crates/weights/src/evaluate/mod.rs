@@ -7,6 +7,7 @@
 //! number means.
 
 mod aggregate;
+pub mod compare;
 mod control;
 mod decode;
 mod delta;
@@ -15,14 +16,18 @@ mod judgement;
 mod matrix;
 mod measure;
 mod module;
+mod names;
 mod orthogonal;
 mod place;
 pub mod report;
+pub mod resize;
 mod scale;
 mod spectrum;
+mod subject;
 
 use std::io::{self, BufRead as _};
 
+pub use compare::Subject;
 pub use control::Control;
 pub use decode::Census;
 
@@ -32,7 +37,7 @@ use crate::read::{ReadAt, Window};
 use crate::safetensors::{Header, Malformed};
 use decode::Tally;
 use measure::{Measured, Modules};
-use report::{FileFacts, FileReport, SCHEMA_VERSION, Skipped, Verdict};
+use report::{FileFacts, FileReport, SCHEMA_VERSION, Skipped, SpectrumFacts, Verdict};
 
 /// Why an evaluation ended without an answer. A damaged file is no error: its report says so.
 #[derive(Debug, thiserror::Error)]
@@ -169,11 +174,12 @@ fn evaluate_adapter<F: ReadAt + Sync + ?Sized>(
         facts.payload_hash_matches_metadata = payload_matches(header, file, size, control)?;
     }
     let identity = crate::identify::identify_header(header, options.file_name);
-    Ok(assemble(facts, &identity, &modules, measured, options))
+    Ok(assemble(header, facts, &identity, &modules, measured, options))
 }
 
 /// Puts the parts of the report together.
 fn assemble(
+    header: &Header,
     facts: FileFacts,
     identity: &crate::identify::Identity,
     modules: &Modules<'_>,
@@ -182,7 +188,10 @@ fn assemble(
 ) -> FileReport {
     let adapter = aggregate::adapter(&measured, &modules.orphans, identity);
     let weights = aggregate::weights(&measured, options);
-    let spectrum = options.spectrum.then(|| aggregate::spectrum(&measured, options));
+    let spectrum = options.spectrum.then(|| SpectrumFacts {
+        resize: resize::advise(header, modules, &measured, options.energy_targets),
+        ..aggregate::spectrum(&measured, options)
+    });
     let reports: Vec<_> = measured.iter().map(|module| &module.report).collect();
     let mut findings = judgement::of_file(&facts);
     findings.extend(judgement::of_adapter(

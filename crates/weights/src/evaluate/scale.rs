@@ -45,6 +45,11 @@ impl Scale {
         Self { source: "none", ..Self::assumed() }
     }
 
+    /// Some program gets it from a configuration and not from the tensors.
+    pub(super) fn is_configured(&self) -> bool {
+        self.only.is_some()
+    }
+
     /// What each program uses.
     pub(super) fn by_runtime(&self) -> BTreeMap<String, f64> {
         let read_by_all = matches!(self.source, "tensor" | "assumed" | "none");
@@ -75,6 +80,12 @@ impl Claims {
             beside: adapter_config.and_then(|text| serde_json::from_str(text).ok()),
             network: number("ss_network_dim").zip(number("ss_network_alpha")),
         }
+    }
+
+    /// Without what only the metadata of a trainer remembers, which no program applies.
+    pub(super) fn applied(mut self) -> Self {
+        self.network = None;
+        self
     }
 
     fn scale(&self, name: &str, rank: u64) -> Option<Scale> {

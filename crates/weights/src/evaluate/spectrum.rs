@@ -44,20 +44,20 @@ impl Spectrum {
         let second = self.singular_values.get(1).filter(|second| **second > 0.0)?;
         Some(self.spectral / second)
     }
+}
 
-    /// The fewest singular values that hold this share of the energy; 0 when there is none.
-    pub(super) fn energy_rank(&self, share: f64) -> usize {
-        let total: f64 = self.singular_values.iter().map(|value| value * value).sum();
-        let mut sum = 0.0;
-        let enough = |value: &f64| {
-            sum += value * value;
-            sum >= share * total
-        };
-        if total > 0.0 {
-            self.singular_values.iter().position(enough).map_or(self.singular_values.len(), |place| place + 1)
-        } else {
-            0
-        }
+/// The fewest of descending singular values that hold this share of the energy; 0 when there is none.
+pub(super) fn energy_rank(singular_values: &[f64], share: f64) -> usize {
+    let total: f64 = singular_values.iter().map(|value| value * value).sum();
+    let mut sum = 0.0;
+    let enough = |value: &f64| {
+        sum += value * value;
+        sum >= share * total
+    };
+    if total > 0.0 {
+        singular_values.iter().position(enough).map_or(singular_values.len(), |place| place + 1)
+    } else {
+        0
     }
 }
 

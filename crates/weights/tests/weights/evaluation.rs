@@ -2,26 +2,19 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
-use std::path::Path;
-
-use lorakeep_weights::evaluate::report::{FileReport, ModuleReport};
-use lorakeep_weights::evaluate::{Control, Detail, EvaluateError, Options, evaluate};
+use lorakeep_weights::evaluate::report::ModuleReport;
+use lorakeep_weights::evaluate::{Control, EvaluateError, Options, evaluate};
 use serde_json::Value;
 
-fn evaluated(name: &str) -> Vec<ModuleReport> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/evaluation").join(name);
-    report(&std::fs::read(path).unwrap()).modules
-}
+use crate::adapters::{Builder, kept, report};
 
-fn report(bytes: &[u8]) -> FileReport {
-    let options = Options { detail: Detail::Modules, ..Options::default() };
-    evaluate(bytes, bytes.len() as u64, &options, &Control::unwatched()).unwrap()
+fn evaluated(name: &str) -> Vec<ModuleReport> {
+    report(&kept(name)).modules
 }
 
 #[test]
 fn every_factored_algorithm_has_the_numbers_of_its_full_change() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/evaluation/expected_metrics.json");
-    let expected: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let expected: Value = serde_json::from_slice(&kept("expected_metrics.json")).unwrap();
     let mut compared = 0;
     for (file, modules) in expected.as_object().unwrap() {
         let reports = evaluated(file);
@@ -51,32 +44,23 @@ fn compare(report: &ModuleReport, numbers: &Value, fro: f64) {
     }
 }
 
-fn file(tensors: &[(&str, &[u64], &[f32])]) -> Vec<u8> {
-    let (mut entries, mut data) = (serde_json::Map::new(), Vec::new());
-    for (name, shape, values) in tensors {
-        let start = data.len();
-        values.iter().for_each(|value| data.extend(value.to_le_bytes()));
-        let entry = serde_json::json!({"dtype": "F32", "shape": shape, "data_offsets": [start, data.len()]});
-        entries.insert((*name).to_owned(), entry);
-    }
-    let header = Value::Object(entries).to_string();
-    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
-    bytes.extend(header.as_bytes());
-    bytes.extend(data);
-    bytes
+fn file(tensors: &[(&str, &[u64], &[f64])]) -> Vec<u8> {
+    let add =
+        |builder: Builder, (name, shape, values): &(&str, &[u64], &[f64])| builder.f32(name, shape, values);
+    tensors.iter().fold(Builder::default(), add).build()
 }
 
-fn reason(tensors: &[(&str, &[u64], &[f32])]) -> String {
+fn reason(tensors: &[(&str, &[u64], &[f64])]) -> String {
     report(&file(tensors)).modules[0].reason.clone().expect("a module that cannot be measured says why")
 }
 
 #[test]
 fn damaged_modules_say_why_they_have_no_numbers() {
-    let up: (&str, &[u64], &[f32]) = ("a.lora_up.weight", &[2, 1], &[1.0, 2.0]);
+    let up: (&str, &[u64], &[f64]) = ("a.lora_up.weight", &[2, 1], &[1.0, 2.0]);
     assert!(reason(&[up]).contains("missing"));
     assert!(reason(&[up, ("a.lora_down.weight", &[2, 1], &[1.0, 2.0])]).contains("ranks"));
     assert!(reason(&[up, ("a.lora_down.weight", &[1, 0], &[])]).contains("empty"));
-    assert!(reason(&[up, ("a.lora_down.weight", &[1, 2], &[1.0, f32::NAN])]).contains("finite"));
+    assert!(reason(&[up, ("a.lora_down.weight", &[1, 2], &[1.0, f64::NAN])]).contains("finite"));
     let many = vec![0.0; 5000];
     assert!(reason(&[("a.lora_down.weight", &[5000, 1], &many)]).contains("4096"));
 }
@@ -96,7 +80,7 @@ fn a_scale_that_only_the_header_has_is_used_and_named() {
 
 #[test]
 fn products_of_a_loha_with_different_sides_are_no_panic() {
-    let ones = [1.0_f32; 6];
+    let ones = [1.0; 6];
     let reason = reason(&[
         ("a.hada_w1_a", &[2, 1], &ones[..2]),
         ("a.hada_w1_b", &[1, 3], &ones[..3]),
@@ -116,8 +100,7 @@ fn an_evaluation_stops_when_it_is_told_to() {
 
 #[test]
 fn orthogonal_algorithms_have_their_angles_and_a_bound() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/evaluation/expected_metrics.json");
-    let expected: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let expected: Value = serde_json::from_slice(&kept("expected_metrics.json")).unwrap();
     let reports = evaluated("lycoris_all_algos.safetensors");
     let mut compared = 0;
     for (name, numbers) in expected["lycoris_all_algos.safetensors"].as_object().unwrap() {

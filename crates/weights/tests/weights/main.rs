@@ -1,12 +1,15 @@
 //! What the crate promises about whole files, tried through its public face.
 
+mod adapters;
 mod benign;
+mod comparing;
 mod evaluation;
 mod hostile_names;
 mod hostile_pickles;
 mod hostile_zips;
 mod identification;
 mod pickles;
+mod resizing;
 mod safetensors_mutation;
 mod torch_mutation;
 mod zips;
