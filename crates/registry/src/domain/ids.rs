@@ -55,6 +55,10 @@ id! {
     /// One quarantined file: the id of the download or upload that brought it.
     QuarantineId
 }
+id! {
+    /// One folder that was taken over.
+    AdoptionId
+}
 
 /// A UUID version 7 (RFC 9562) of that moment.
 fn uuid_at(now: DateTime<Utc>) -> Uuid {

@@ -35,7 +35,7 @@ pub use facts::{Facts, TakenOver, take_over};
 pub use generation::{
     Dependency, DependencySource, clean_prompt, dependencies, inferred_process, workflow_type,
 };
-pub use ids::{BinItemId, DownloadId, EntryId, QuarantineId, UploadId};
+pub use ids::{AdoptionId, BinItemId, DownloadId, EntryId, QuarantineId, UploadId};
 pub use media::{MediaFormat, SNIFFED_BYTES};
 pub use merge::{FieldConflict, MergedEntry, merge_entry};
 pub use model_home::{ModelHome, StyleCategory};

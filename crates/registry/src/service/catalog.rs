@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::builtin::BUILTIN;
-use super::import::plan_import;
+use super::import::{Tagging, plan_import};
 use super::{JobState, Registry};
 use crate::domain::catalog_file::{self, CatalogFile};
 use crate::domain::{CatalogName, Category, Download, Entry, EntryId, FileFact, StatusWord};
@@ -187,7 +187,8 @@ impl Registry {
         let turn = self.catalog_turn().await;
         let now = self.inner.clock.now();
         let head = self.next_head(catalog);
-        let (change, report) = plan_import(&self.library(), catalog, head, file, || EntryId::new(now));
+        let (change, report) =
+            plan_import(&self.library(), catalog, head, file, Tagging::Imported, || EntryId::new(now));
         if !change.entries.is_empty() {
             self.commit(turn, vec![change]).await?;
         }

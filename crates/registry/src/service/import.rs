@@ -53,12 +53,22 @@ pub(super) fn category_of(path: &ModelPath) -> Category {
     Category::named_after_id(first.unwrap_or(ROOT_CATEGORY))
 }
 
+/// Whether new entries are marked as imported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tagging {
+    /// With the tag `imported`.
+    Imported,
+    /// As they are.
+    AsTheyAre,
+}
+
 /// Adds what is new; never changes what is there.
 pub(super) fn plan_import(
     library: &Library,
     catalog: CatalogName,
     head: CatalogHead,
     file: CatalogFile,
+    tagging: Tagging,
     mut new_id: impl FnMut() -> EntryId,
 ) -> (CatalogChange, ImportReport) {
     let (entries, errors) = usable(file);
@@ -73,7 +83,9 @@ pub(super) fn plan_import(
             report.skipped.push(file);
             continue;
         }
-        tag_imported(&mut document);
+        if tagging == Tagging::Imported {
+            tag_imported(&mut document);
+        }
         let position = places.next(&category, &mut change.categories);
         let entry = Entry { id: new_id(), catalog, category: category.id, path, document };
         let changed_version = change.head.version;

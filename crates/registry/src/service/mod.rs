@@ -2,6 +2,7 @@
 
 mod activity;
 mod add;
+mod adoption;
 mod bin;
 mod builtin;
 mod catalog;
@@ -52,6 +53,10 @@ use crate::store::Store;
 
 pub use activity::ActivityLine;
 pub use add::{AddRequest, Added};
+pub use adoption::{
+    AdoptionReport, AdoptionRequest, AdoptionState, AdoptionStatus, CatalogFinding, CategoryFinding,
+    EntryFinding, FileFinding, GalleryFinding, LeftOut, RepositoryFinding, SidecarFinding, models_tree_of,
+};
 pub use bin::{BinItem, Deleted, Purged};
 pub use catalog::{CategoryListing, EntryState, ImportFault, ImportReport, Listing, ListingTag, Stats};
 pub use civitai::{

@@ -4,6 +4,7 @@ use tokio::sync::Semaphore;
 
 use super::Registry;
 use super::activity::Activity;
+use super::adoption::Adoptions;
 use super::civitai::Lookups;
 use super::environment::Secrets;
 use super::gallery::GalleryRuns;
@@ -19,6 +20,8 @@ pub(crate) struct Studio {
     pub(crate) activity: Activity,
     /// The queue of the metadata fetch.
     pub(crate) fetches: Fetches,
+    /// The present or last adoption of a folder.
+    pub(crate) adoptions: Adoptions,
     /// Runs that fetch many images.
     pub(crate) gallery_runs: GalleryRuns,
     /// Secrets that were set while the server ran.
@@ -29,8 +32,8 @@ pub(crate) struct Studio {
 
 impl Default for Studio {
     fn default() -> Self {
-        let (lookups, activity, fetches, gallery_runs, secrets) = Default::default();
-        Self { lookups, activity, fetches, gallery_runs, secrets, thumbnails: Semaphore::new(1) }
+        let (lookups, activity, fetches, adoptions, gallery_runs, secrets) = Default::default();
+        Self { lookups, activity, fetches, adoptions, gallery_runs, secrets, thumbnails: Semaphore::new(1) }
     }
 }
 
@@ -40,11 +43,13 @@ impl Registry {
         self.open_secrets().await?;
         self.open_activity().await?;
         self.open_metadata().await?;
-        self.open_gallery().await
+        self.open_gallery().await?;
+        self.open_adoptions().await
     }
 
     /// Starts background work; part of `start`.
     pub(crate) fn start_studio(&self) {
         self.start_metadata();
+        self.resume_adoption();
     }
 }

@@ -5,6 +5,7 @@
 //! and a few that read; PostgreSQL has one pool for both.
 
 mod activity;
+mod adoptions;
 mod bin;
 mod catalogs;
 mod connect;
@@ -16,6 +17,7 @@ mod metadata;
 mod quarantine;
 mod resumable;
 mod settings;
+mod studio_gallery;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -26,12 +28,14 @@ use sqlx::{PgPool, SqlitePool};
 
 use crate::error::{Error, Result};
 pub(crate) use activity::StoredActivity;
+pub(crate) use adoptions::StoredAdoption;
 pub(crate) use bin::{BinFilter, BinRoot, BinState, StoredBinItem};
 pub(crate) use downloads::{Lease, STEP, StoredDownload};
 pub(crate) use gallery::StoredImage;
 pub(crate) use metadata::StoredFetch;
 pub(crate) use quarantine::StoredQuarantined;
 pub(crate) use resumable::{ResumableFilter, ResumableState, StoredFailure, StoredResumable};
+pub(crate) use studio_gallery::{StudioGalleryRows, read_studio_gallery};
 pub(crate) use uploads::{BinEntry, StoredUpload};
 
 /// One pool of one of the two databases.

@@ -12,7 +12,7 @@ pub(crate) mod error;
 pub(crate) mod http;
 pub(crate) mod huggingface;
 mod keyring;
-mod lenient;
+pub(crate) mod lenient;
 pub(crate) mod media;
 mod pace;
 pub(crate) mod reference;

@@ -4,6 +4,7 @@ mod bulk;
 mod fetch;
 mod input;
 mod keep;
+mod local;
 mod media;
 mod record;
 #[cfg(test)]
@@ -13,5 +14,6 @@ mod thumbnail;
 pub(crate) use bulk::GalleryRuns;
 pub use bulk::{GalleryProgress, GalleryRequest};
 pub use keep::{GalleryFilter, ModelGallery};
+pub(crate) use local::{Kept, LocalMedia, content_hash, local_image_id};
 pub use media::MediaFile;
 pub use record::GalleryImage;
