@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::{Method, StatusCode};
 use lorakeep_registry::domain::{CatalogName, DownloadState};
-use lorakeep_registry::{DownloadFilter, PageRequest, Registry, Result};
+use lorakeep_registry::{AdoptionState, DownloadFilter, PageRequest, Registry, Result};
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
@@ -38,6 +38,13 @@ fn describe() {
     describe_gauge!("lorakeep_bin_bytes", "Bytes held by the bin");
     describe_gauge!("lorakeep_free_bytes", "Free bytes on the file system of the models folder");
     describe_gauge!("lorakeep_unlisted_files", "Files on disk that no catalog knows");
+    describe_gauge!("lorakeep_adoption_running", "1 while the folder of another program is taken over");
+    describe_gauge!("lorakeep_adoption_steps", "Steps of the part that is taken over now");
+    describe_gauge!("lorakeep_adoption_steps_done", "Those of them that are done");
+    describe_gauge!("lorakeep_hashing_left_files", "Model files whose hash is not known");
+    describe_gauge!("lorakeep_hashing_left_bytes", "Bytes of the model files whose hash is not known");
+    describe_gauge!("lorakeep_hashing_failed_files", "Model files that could not be read to hash them");
+    describe_counter!("lorakeep_hashed_bytes_total", "Bytes hashed in the background since the start");
     describe_gauge!("lorakeep_download_bytes_per_second", "Speed of all running downloads together");
 }
 
@@ -78,6 +85,7 @@ pub(crate) async fn render(registry: &Registry) -> Result<String> {
     let registry = registry.clone();
     let task = tokio::task::spawn_blocking(move || {
         read_catalogs(&registry);
+        read_adoption(&registry);
         recorder.run_upkeep();
         recorder.render()
     });
@@ -105,4 +113,16 @@ fn read_catalogs(registry: &Registry) {
         gauge!("lorakeep_unlisted_files").set(stats.unlisted_count as f64);
         gauge!("lorakeep_download_bytes_per_second").set(stats.global_speed);
     }
+}
+
+fn read_adoption(registry: &Registry) {
+    let (adoption, hashing) = (registry.adoption(), registry.hashing());
+    let is_running = adoption.state == AdoptionState::Running;
+    gauge!("lorakeep_adoption_running").set(f64::from(u8::from(is_running)));
+    gauge!("lorakeep_adoption_steps").set(if is_running { adoption.total as f64 } else { 0.0 });
+    gauge!("lorakeep_adoption_steps_done").set(if is_running { adoption.done as f64 } else { 0.0 });
+    gauge!("lorakeep_hashing_left_files").set(hashing.left_files as f64);
+    gauge!("lorakeep_hashing_left_bytes").set(hashing.left_bytes as f64);
+    gauge!("lorakeep_hashing_failed_files").set(hashing.failed_files as f64);
+    counter!("lorakeep_hashed_bytes_total").absolute(hashing.done_bytes);
 }

@@ -1,6 +1,7 @@
 //! The studio API as typed calls. Every answer is kept twice: as the structs that the commands read, and as the JSON that
 //! `--json` prints, so that scripts see the API's objects and nothing less.
 
+mod adoption;
 mod bin;
 mod catalog;
 mod downloads;
@@ -21,6 +22,7 @@ use serde_json::Value;
 use crate::connection::{Answer, Connection};
 use crate::failure::{Failure, Result};
 
+pub(crate) use adoption::{AdoptBody, Adoption};
 pub(crate) use bin::{BinItem, Deleted};
 pub(crate) use catalog::{AddBody, Added, Entry, ImportReport, ScanReport, Stats};
 pub(crate) use downloads::{Download, Move};

@@ -1,6 +1,7 @@
 //! One file a command: its arguments with their help, and what it does.
 
 pub(crate) mod add;
+pub(crate) mod adopt;
 pub(crate) mod bin;
 pub(crate) mod completions;
 pub(crate) mod config;
@@ -52,6 +53,7 @@ pub(crate) async fn run(cli: Cli, output: &Output) -> Result<Ended> {
         None | Some(Command::Serve(_)) => serve::run(global, output).await,
         Some(Command::Config(args)) => config::run(&args, global, output),
         Some(Command::Completions(args)) => completions::run(&args),
+        Some(Command::Adopt(args)) => adopt::run(&args, global, output).await,
         Some(Command::Inspect(args)) => inspect::run(&args, output),
         Some(Command::Token(args)) => token::run(&args, global, output),
         Some(Command::Version(_)) => version::run(global, output).await,
@@ -86,6 +88,7 @@ async fn call(command: Command, api: &Api, output: &Output) -> Result<Ended> {
         Command::Doctor(_) => doctor::run(api, output).await,
         Command::Settings(args) => settings::run(&args, api, output).await,
         Command::Serve(_)
+        | Command::Adopt(_)
         | Command::Config(_)
         | Command::Completions(_)
         | Command::Inspect(_)

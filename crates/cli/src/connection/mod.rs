@@ -106,6 +106,11 @@ impl Connection {
     }
 }
 
+/// Whether a server answers on the socket of that data folder.
+pub(crate) async fn server_runs(config: &Config) -> Result<bool> {
+    Ok(socket::Socket::connect(&config.socket_path()).await?.is_some())
+}
+
 /// The server on the data folder, or the data folder itself. Whoever holds the lock without answering gets a moment: it
 /// is either about to leave or about to listen.
 async fn find_on_this_machine(config: Config, output: &Output) -> Result<Transport> {

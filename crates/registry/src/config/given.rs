@@ -12,7 +12,7 @@ use super::{ConfigFlags, ValueOrigin};
 use crate::error::{Error, Result};
 
 /// The name of the file in the data folder.
-const FILE_NAME: &str = "lorakeep.toml";
+pub(super) const FILE_NAME: &str = "lorakeep.toml";
 
 /// One given value, not yet understood.
 #[derive(Clone)]

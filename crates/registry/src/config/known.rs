@@ -85,6 +85,8 @@ pub(super) const ANONYMOUS_UPLOADS: Known = Known {
     secrecy: Secrecy::Open,
 };
 pub(super) const BIN_DAYS: Known = setting("bin.days", "LORAKEEP_BIN_DAYS", Some("7"));
+pub(super) const BACKGROUND_HASHING: Known =
+    setting("hashing.background", "LORAKEEP_BACKGROUND_HASHING", Some("true"));
 pub(super) const REPO_URL: Known =
     Known { secrecy: Secrecy::Address, ..setting("repository.url", "REPO_URL", None) };
 pub(super) const REPO_BRANCH: Known = setting("repository.branch", "REPO_BRANCH", Some("main"));
@@ -118,6 +120,7 @@ pub(super) const ALL: [Known; 29] = [
     MAX_UPLOAD_BYTES,
     ANONYMOUS_UPLOADS,
     BIN_DAYS,
+    BACKGROUND_HASHING,
     REPO_URL,
     REPO_BRANCH,
 ];

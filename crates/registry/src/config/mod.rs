@@ -5,6 +5,7 @@
 
 mod given;
 mod known;
+mod remember;
 mod understand;
 
 use std::net::{IpAddr, SocketAddr};
@@ -15,6 +16,7 @@ use url::Url;
 
 use crate::error::Result;
 use given::AllGiven;
+pub use remember::remember_setting;
 
 /// What the command line says.
 #[derive(Debug, Clone, Default)]
@@ -60,6 +62,8 @@ pub struct Config {
     pub uploads: UploadsConfig,
     /// Days that a deleted file can come back.
     pub bin_days: u32,
+    /// Whether files are hashed by and by without being asked to.
+    pub hashes_in_background: bool,
     /// Where `update-check` looks.
     pub repository: RepositoryConfig,
     /// Every setting with its origin, in the order of the documentation.

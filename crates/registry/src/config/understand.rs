@@ -46,6 +46,7 @@ pub(super) fn config(given: &AllGiven) -> Result<Config> {
             max_bytes: required(given, known::MAX_UPLOAD_BYTES, "a number of bytes")?,
             anonymous: required(given, known::ANONYMOUS_UPLOADS, "`true` or `false`")?,
         },
+        hashes_in_background: required(given, known::BACKGROUND_HASHING, "`true` or `false`")?,
         bin_days: bounded(given, known::BIN_DAYS, 0..=36_500)?,
         repository: RepositoryConfig { url: text(given, known::REPO_URL), branch: branch(given)? },
         shown: shown(given, &data_dir, &models_dir),

@@ -8,6 +8,7 @@ use super::adoption::Adoptions;
 use super::civitai::Lookups;
 use super::environment::Secrets;
 use super::gallery::GalleryRuns;
+use super::hashing::Hashings;
 use super::metadata::Fetches;
 use crate::error::Result;
 
@@ -22,6 +23,8 @@ pub(crate) struct Studio {
     pub(crate) fetches: Fetches,
     /// The present or last adoption of a folder.
     pub(crate) adoptions: Adoptions,
+    /// Files that are hashed by and by.
+    pub(crate) hashings: Hashings,
     /// Runs that fetch many images.
     pub(crate) gallery_runs: GalleryRuns,
     /// Secrets that were set while the server ran.
@@ -32,8 +35,8 @@ pub(crate) struct Studio {
 
 impl Default for Studio {
     fn default() -> Self {
-        let (lookups, activity, fetches, adoptions, gallery_runs, secrets) = Default::default();
-        Self { lookups, activity, fetches, adoptions, gallery_runs, secrets, thumbnails: Semaphore::new(1) }
+        let (lookups, activity, fetches, adoptions, hashings, gallery_runs, secrets) = Default::default();
+        Self { lookups, activity, fetches, adoptions, hashings, gallery_runs, secrets, thumbnails: Semaphore::new(1) }
     }
 }
 
@@ -51,5 +54,6 @@ impl Registry {
     pub(crate) fn start_studio(&self) {
         self.start_metadata();
         self.resume_adoption();
+        self.start_hashing();
     }
 }

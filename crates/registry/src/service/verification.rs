@@ -155,6 +155,28 @@ impl Registry {
         Ok(entries.iter().map(target).collect())
     }
 
+    /// Takes over what the hash of a file says; `published` is the hash that it should have.
+    pub(super) fn take_over_hash(
+        &self,
+        path: &ModelPath,
+        stamp: FileStamp,
+        sha256: Sha256,
+        published: Option<Sha256>,
+    ) -> FileFact {
+        let mut library = self.library_mut();
+        let known = library.file(path).filter(|known| known.stamp == stamp);
+        // Without a published hash, content that changed while size and time did not is damage all the same.
+        let before = known.and_then(|known| known.sha256).filter(|before| *before != sha256);
+        let fact = FileFact::hashed(stamp, sha256, published.or(before), self.inner.clock.now());
+        if fact.verification() == Verification::Mismatch {
+            tracing::warn!(file = %path, %sha256, "a file is not what it should be");
+        }
+        library.set_file(path.clone(), Some(fact));
+        drop(library);
+        self.inner.files_changed.notify_one();
+        fact
+    }
+
     fn run(&self) -> MutexGuard<'_, Option<Run>> {
         self.inner.verification.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -218,7 +240,7 @@ impl Hashing {
 
     fn note(&self, target: &Target, outcome: Result<(FileStamp, Sha256), String>) -> VerifiedFile {
         let fact = match outcome {
-            Ok((stamp, sha256)) => Ok(self.take_over(target, stamp, sha256)),
+            Ok((stamp, sha256)) => Ok(self.registry.take_over_hash(&target.path, stamp, sha256, target.expected)),
             Err(error) => Err(error),
         };
         let known = fact.as_ref().ok();
@@ -232,27 +254,10 @@ impl Hashing {
             error: fact.err(),
         }
     }
-
-    /// Takes over what the hash says.
-    fn take_over(&self, target: &Target, stamp: FileStamp, sha256: Sha256) -> FileFact {
-        let mut library = self.registry.library_mut();
-        let known = library.file(&target.path).filter(|known| known.stamp == stamp);
-        // Without a published hash, content that changed while size and time did not is damage all the same.
-        let before = known.and_then(|known| known.sha256).filter(|before| *before != sha256);
-        let fact =
-            FileFact::hashed(stamp, sha256, target.expected.or(before), self.registry.inner.clock.now());
-        if fact.verification() == Verification::Mismatch {
-            tracing::warn!(file = %target.path, %sha256, "a file is not what it should be");
-        }
-        library.set_file(target.path.clone(), Some(fact));
-        drop(library);
-        self.registry.inner.files_changed.notify_one();
-        fact
-    }
 }
 
 /// The hash of a regular file that does not change meanwhile, with its stamp.
-fn hash_at_rest(
+pub(super) fn hash_at_rest(
     path: &Path,
     on_progress: impl FnMut(u64),
     cancel: &AtomicBool,

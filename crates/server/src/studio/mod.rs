@@ -2,6 +2,7 @@
 //!
 //! `docs/http-api.md` is its page. Handlers parse, call one method of the registry and translate.
 
+mod adoption;
 mod cache;
 mod civitai;
 mod civitai_image;
@@ -65,6 +66,7 @@ pub(crate) fn routes(app: &App) -> Router<App> {
         .merge(metadata::routes())
         .merge(sync::routes())
         .merge(tus::routes("/api/admin/uploads"))
+        .merge(adoption::routes())
         .route("/api/admin/settings", get(settings::show).put(settings::change))
         .route("/api/admin/settings/env", get(environment::show).put(environment::change))
         .route("/api/admin/doctor", get(settings::examine))

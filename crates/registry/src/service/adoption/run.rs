@@ -49,6 +49,9 @@ impl Run {
         self.gallery().await?;
         self.repository().await?;
         self.look_at_files();
+        if !self.request.is_dry {
+            self.registry.hash_soon();
+        }
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! The shapes of the wire. They convert from domain types, which never serialise themselves.
 
+mod adoption;
 mod bin;
 mod download;
 mod entry;
@@ -14,6 +15,7 @@ mod verification;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 
+pub(super) use adoption::AdoptionView;
 pub(super) use bin::{BinItemView, DeletedView, PurgedView, RestoredView};
 pub(super) use download::{BatchView, ChangedView, DownloadView, EnqueuedView};
 pub(super) use entry::{AddedView, PlacedEntryView};

@@ -1,0 +1,53 @@
+//! Taking over the folder of another program: start, look, cancel.
+
+use std::path::PathBuf;
+
+use axum::extract::State;
+use axum::routing::post;
+use axum::{Json as JsonBody, Router};
+use http::StatusCode;
+use lorakeep_registry::AdoptionRequest;
+use serde::Deserialize;
+
+use super::extract::Json;
+use super::views::AdoptionView;
+use crate::app::{App, AppState};
+use crate::envelope::Refusal;
+
+pub(super) fn routes() -> Router<App> {
+    Router::new().route("/api/admin/adopt", post(start).get(show).delete(cancel))
+}
+
+/// What to adopt and how.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AdoptBody {
+    path: String,
+    #[serde(default)]
+    dry_run: bool,
+    #[serde(default)]
+    unlisted: bool,
+}
+
+async fn start(
+    State(app): AppState,
+    Json(body): Json<AdoptBody>,
+) -> Result<(StatusCode, JsonBody<AdoptionView>), Refusal> {
+    let request = AdoptionRequest {
+        path: PathBuf::from(body.path),
+        is_dry: body.dry_run,
+        unlisted: body.unlisted,
+    };
+    let status = app.registry().start_adoption(request).await?;
+    Ok((StatusCode::ACCEPTED, JsonBody(AdoptionView::new(status, app.registry().hashing()))))
+}
+
+async fn show(State(app): AppState) -> JsonBody<AdoptionView> {
+    let registry = app.registry();
+    JsonBody(AdoptionView::new(registry.adoption(), registry.hashing()))
+}
+
+async fn cancel(State(app): AppState) -> JsonBody<AdoptionView> {
+    let status = app.registry().cancel_adoption().await;
+    JsonBody(AdoptionView::new(status, app.registry().hashing()))
+}
