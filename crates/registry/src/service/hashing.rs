@@ -248,7 +248,7 @@ impl Pace {
         let length = NonZeroU64::new(done - self.kept_from);
         if let Some(file) = &self.file {
             // Advice may be refused; nothing depends on it.
-            drop(fadvise(file, self.kept_from, length, Advice::DontNeed));
+            let _ = fadvise(file, self.kept_from, length, Advice::DontNeed);
         }
         self.kept_from = done;
     }

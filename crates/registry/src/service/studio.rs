@@ -36,7 +36,16 @@ pub(crate) struct Studio {
 impl Default for Studio {
     fn default() -> Self {
         let (lookups, activity, fetches, adoptions, hashings, gallery_runs, secrets) = Default::default();
-        Self { lookups, activity, fetches, adoptions, hashings, gallery_runs, secrets, thumbnails: Semaphore::new(1) }
+        Self {
+            lookups,
+            activity,
+            fetches,
+            adoptions,
+            hashings,
+            gallery_runs,
+            secrets,
+            thumbnails: Semaphore::new(1),
+        }
     }
 }
 

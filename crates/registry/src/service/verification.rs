@@ -240,7 +240,9 @@ impl Hashing {
 
     fn note(&self, target: &Target, outcome: Result<(FileStamp, Sha256), String>) -> VerifiedFile {
         let fact = match outcome {
-            Ok((stamp, sha256)) => Ok(self.registry.take_over_hash(&target.path, stamp, sha256, target.expected)),
+            Ok((stamp, sha256)) => {
+                Ok(self.registry.take_over_hash(&target.path, stamp, sha256, target.expected))
+            }
             Err(error) => Err(error),
         };
         let known = fact.as_ref().ok();

@@ -33,11 +33,8 @@ async fn start(
     State(app): AppState,
     Json(body): Json<AdoptBody>,
 ) -> Result<(StatusCode, JsonBody<AdoptionView>), Refusal> {
-    let request = AdoptionRequest {
-        path: PathBuf::from(body.path),
-        is_dry: body.dry_run,
-        unlisted: body.unlisted,
-    };
+    let request =
+        AdoptionRequest { path: PathBuf::from(body.path), is_dry: body.dry_run, unlisted: body.unlisted };
     let status = app.registry().start_adoption(request).await?;
     Ok((StatusCode::ACCEPTED, JsonBody(AdoptionView::new(status, app.registry().hashing()))))
 }

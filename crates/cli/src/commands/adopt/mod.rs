@@ -71,11 +71,7 @@ async fn talk(args: &AdoptArgs, api: &Api, output: &Output) -> Result<Ended> {
     let mut adoption = if args.cancel {
         api.cancel_adoption().await?
     } else if let Some(path) = &args.path {
-        let body = AdoptBody {
-            path: place::named(path)?,
-            dry_run: args.dry_run,
-            unlisted: args.unlisted,
-        };
+        let body = AdoptBody { path: place::named(path)?, dry_run: args.dry_run, unlisted: args.unlisted };
         api.share();
         let started = api.start_adoption(&body).await?;
         watch(started, api, output).await?
@@ -109,7 +105,11 @@ async fn watch(mut adoption: Reply<Adoption>, api: &Api, output: &Output) -> Res
 }
 
 /// Shows the hashing until nothing is left; Ctrl-C leaves, and what was hashed is kept.
-async fn wait_for_hashes(mut adoption: Reply<Adoption>, api: &Api, output: &Output) -> Result<Reply<Adoption>> {
+async fn wait_for_hashes(
+    mut adoption: Reply<Adoption>,
+    api: &Api,
+    output: &Output,
+) -> Result<Reply<Adoption>> {
     let mut signals = Signals::listen()?;
     let began = std::time::Instant::now();
     let progress = crate::progress::ByteProgress::new(output, "hashing");

