@@ -35,15 +35,14 @@ pub(crate) struct Studio {
 
 impl Default for Studio {
     fn default() -> Self {
-        let (lookups, activity, fetches, adoptions, hashings, gallery_runs, secrets) = Default::default();
         Self {
-            lookups,
-            activity,
-            fetches,
-            adoptions,
-            hashings,
-            gallery_runs,
-            secrets,
+            lookups: Lookups::default(),
+            activity: Activity::default(),
+            fetches: Fetches::default(),
+            adoptions: Adoptions::default(),
+            hashings: Hashings::default(),
+            gallery_runs: GalleryRuns::default(),
+            secrets: Secrets::default(),
             thumbnails: Semaphore::new(1),
         }
     }
