@@ -92,7 +92,7 @@ pub(super) const REPO_URL: Known =
 pub(super) const REPO_BRANCH: Known = setting("repository.branch", "REPO_BRANCH", Some("main"));
 
 /// All of them, in the order in which they are shown.
-pub(super) const ALL: [Known; 29] = [
+pub(super) const ALL: [Known; 30] = [
     DATA_DIR,
     MODELS_DIR,
     MODELS_LINKS,
