@@ -145,6 +145,7 @@ pub(crate) enum Command {
     Bin(commands::bin::BinArgs),
     Sync(commands::sync::SyncArgs),
     UpdateCheck(commands::update_check::UpdateCheckArgs),
+    Upload(commands::upload::UploadArgs),
     Quarantine(commands::quarantine::QuarantineArgs),
     Inspect(commands::inspect::InspectArgs),
     Token(commands::token::TokenArgs),

@@ -9,6 +9,7 @@ mod installation;
 mod quarantine;
 mod refusal;
 mod sync;
+mod uploads;
 mod verification;
 
 use bytes::Bytes;
@@ -28,6 +29,7 @@ pub(crate) use catalog::{AddBody, Added, Entry, ImportReport, ScanReport, Stats}
 pub(crate) use downloads::{Download, Move};
 pub(crate) use installation::Settings;
 pub(crate) use quarantine::Quarantined;
+pub(crate) use uploads::{Sent, Upload, UploadDoor, UploadError};
 pub(crate) use verification::{VerificationReport, VerifiedFile};
 
 /// Rows asked for at once; the API's upper bound.

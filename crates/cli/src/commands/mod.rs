@@ -21,6 +21,7 @@ pub(crate) mod settings;
 pub(crate) mod sync;
 pub(crate) mod token;
 pub(crate) mod update_check;
+pub(crate) mod upload;
 pub(crate) mod verify;
 pub(crate) mod version;
 
@@ -84,6 +85,7 @@ async fn call(command: Command, api: &Api, output: &Output) -> Result<Ended> {
         Command::Bin(args) => bin::run(args, api, output).await,
         Command::Sync(args) => sync::run(&args, api, output).await,
         Command::UpdateCheck(_) => update_check::run(api, output).await,
+        Command::Upload(args) => upload::run(&args, api, output).await,
         Command::Quarantine(args) => quarantine::run(args, api, output).await,
         Command::Doctor(_) => doctor::run(api, output).await,
         Command::Settings(args) => settings::run(&args, api, output).await,
@@ -104,6 +106,7 @@ impl Command {
     fn check(&self) -> Result<()> {
         match self {
             Self::Add(args) => args.check(),
+            Self::Upload(args) => args.check(),
             _ => Ok(()),
         }
     }

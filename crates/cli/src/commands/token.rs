@@ -78,6 +78,8 @@ fn create(
             "set LORAKEEP_JWT_SECRET, for the server too; tokens for a public key are made by whoever has its private key",
         ));
     };
+    // What no server takes is not made.
+    Verifier::load(&access).map_err(|error| Failure::new(error.to_string()))?;
     let now = Utc::now();
     let expires = now + ttl;
     let role = match role {

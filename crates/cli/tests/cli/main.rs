@@ -7,3 +7,5 @@ mod kills;
 mod offline;
 mod serving;
 mod syncing;
+mod upload_kills;
+mod uploading;

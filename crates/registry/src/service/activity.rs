@@ -89,21 +89,28 @@ impl Registry {
 
     /// Adds a line; a database that fails costs the line its life after a restart, not the work that it tells of.
     pub(crate) async fn log_activity(&self, level: ActivityLevel, message: impl Into<String>) {
-        let (line, oldest) = self.remember_activity(level, message.into());
+        let (line, oldest) = self.draft_activity(level, message.into());
+        self.show_activity(line.clone());
         if let Err(error) = self.inner.store.add_activity(&line, oldest).await {
             tracing::warn!(error = %crate::error::chain(&error), "a line of the activity log was not stored");
         }
     }
 
-    fn remember_activity(&self, level: ActivityLevel, message: String) -> (StoredActivity, i64) {
+    /// A line that is stored with what it tells of, and shown after; with it the newest line that goes for it.
+    pub(super) fn draft_activity(&self, level: ActivityLevel, message: String) -> (StoredActivity, i64) {
         let mut lines = self.inner.studio.activity.lines();
         lines.last_id += 1;
         let line =
             StoredActivity { id: lines.last_id, at: self.now(), level: level.as_str().to_owned(), message };
-        lines.kept.push_back(line.clone());
+        (line, lines.last_id - CAPACITY as i64)
+    }
+
+    pub(super) fn show_activity(&self, line: StoredActivity) {
+        let mut lines = self.inner.studio.activity.lines();
+        let place = lines.kept.partition_point(|own| own.id < line.id);
+        lines.kept.insert(place, line);
         if lines.kept.len() > CAPACITY {
             lines.kept.pop_front();
         }
-        (line, lines.last_id - CAPACITY as i64)
     }
 }

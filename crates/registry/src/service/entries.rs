@@ -7,9 +7,10 @@ use tokio::sync::OwnedMutexGuard;
 
 use super::Registry;
 use super::import::Places;
-use crate::domain::{CatalogName, Category, Entry, EntryDocument, EntryId, UploadId};
+use crate::domain::{CatalogName, Category, Entry, EntryDocument, EntryId};
 use crate::error::{Error, Result, Thing};
 use crate::library::{CatalogChange, CatalogHead, Placed};
+use crate::store::FinishedUpload;
 
 /// The right to change catalogs; whoever holds it sees a library that nobody else changes.
 pub(super) type CatalogTurn = OwnedMutexGuard<()>;
@@ -39,12 +40,12 @@ impl Registry {
         &self,
         turn: CatalogTurn,
         changes: Vec<CatalogChange>,
-        done: Option<UploadId>,
+        done: Option<FinishedUpload>,
     ) -> Result<()> {
         let registry = self.clone();
         self.uninterrupted(async move {
             let _turn = turn;
-            registry.inner.store.apply_catalog_changes(&changes, done).await?;
+            registry.inner.store.apply_catalog_changes(&changes, done.as_ref()).await?;
             let mut library = registry.library_mut();
             for change in changes {
                 library.apply(change);
@@ -74,7 +75,7 @@ impl Registry {
         catalog: CatalogName,
         category: &Category,
         document: EntryDocument,
-        done: Option<UploadId>,
+        done: Option<FinishedUpload>,
     ) -> Result<Arc<Entry>> {
         let turn = self.catalog_turn().await;
         let id = EntryId::new(self.inner.clock.now());

@@ -6,8 +6,9 @@ use super::{Store, on_db};
 use crate::error::Result;
 
 const LIST: &str = "SELECT id, at, level, message FROM activity ORDER BY id";
-const INSERT: &str = "INSERT INTO activity (id, at, level, message) VALUES ($1, $2, $3, $4)";
-const PRUNE: &str = "DELETE FROM activity WHERE id <= $1";
+pub(super) const INSERT_ACTIVITY: &str =
+    "INSERT INTO activity (id, at, level, message) VALUES ($1, $2, $3, $4)";
+pub(super) const PRUNE_ACTIVITY: &str = "DELETE FROM activity WHERE id <= $1";
 
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
@@ -29,14 +30,14 @@ impl Store {
     pub(crate) async fn add_activity(&self, line: &StoredActivity, oldest: i64) -> Result<()> {
         on_db!(&self.write, pool => {
             let mut transaction = pool.begin().await?;
-            sqlx::query(INSERT)
+            sqlx::query(INSERT_ACTIVITY)
                 .bind(line.id)
                 .bind(line.at)
                 .bind(&line.level)
                 .bind(&line.message)
                 .execute(&mut *transaction)
                 .await?;
-            sqlx::query(PRUNE).bind(oldest).execute(&mut *transaction).await?;
+            sqlx::query(PRUNE_ACTIVITY).bind(oldest).execute(&mut *transaction).await?;
             transaction.commit().await?;
         });
         Ok(())
@@ -44,7 +45,7 @@ impl Store {
 
     /// Drops the lines up to that one.
     pub(crate) async fn prune_activity(&self, last: i64) -> Result<()> {
-        on_db!(&self.write, pool => sqlx::query(PRUNE).bind(last).execute(pool).await.map(drop))?;
+        on_db!(&self.write, pool => sqlx::query(PRUNE_ACTIVITY).bind(last).execute(pool).await.map(drop))?;
         Ok(())
     }
 }

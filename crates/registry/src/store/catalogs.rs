@@ -7,9 +7,10 @@ use serde_json::{Map, Value};
 use sqlx::QueryBuilder;
 use uuid::Uuid;
 
-use super::uploads::FINISH_UPLOAD;
+use super::activity::{INSERT_ACTIVITY, PRUNE_ACTIVITY};
+use super::uploads::{FINISH_UPLOAD, FinishedUpload};
 use super::{Store, on_db};
-use crate::domain::{CatalogName, Category, Entry, EntryDocument, EntryId, ModelFolder, UploadId};
+use crate::domain::{CatalogName, Category, Entry, EntryDocument, EntryId, ModelFolder};
 use crate::error::{Error, Result};
 use crate::library::{CatalogChange, CatalogHead, Placed, PlacedCategory};
 
@@ -91,11 +92,11 @@ impl Store {
         Ok(changes)
     }
 
-    /// Makes changes durable, all or none; in the same transaction that upload is done.
+    /// Makes changes durable, all or none; in the same transaction that upload is done and told of.
     pub(crate) async fn apply_catalog_changes(
         &self,
         changes: &[CatalogChange],
-        done: Option<UploadId>,
+        done: Option<&FinishedUpload>,
     ) -> Result<()> {
         on_db!(&self.write, pool => {
             let mut transaction = pool.begin().await?;
@@ -143,8 +144,16 @@ impl Store {
                     sqlx::query(DELETE_CATEGORY).bind(name).bind(id).execute(&mut *transaction).await?;
                 }
             }
-            if let Some(upload) = done {
-                sqlx::query(FINISH_UPLOAD).bind(upload.0).execute(&mut *transaction).await?;
+            if let Some(FinishedUpload { id, line, oldest }) = done {
+                sqlx::query(FINISH_UPLOAD).bind(id.0).execute(&mut *transaction).await?;
+                sqlx::query(INSERT_ACTIVITY)
+                    .bind(line.id)
+                    .bind(line.at)
+                    .bind(&line.level)
+                    .bind(&line.message)
+                    .execute(&mut *transaction)
+                    .await?;
+                sqlx::query(PRUNE_ACTIVITY).bind(oldest).execute(&mut *transaction).await?;
             }
             transaction.commit().await?;
         });

@@ -36,7 +36,7 @@ pub(crate) use metadata::StoredFetch;
 pub(crate) use quarantine::StoredQuarantined;
 pub(crate) use resumable::{ResumableFilter, ResumableState, StoredFailure, StoredResumable};
 pub(crate) use studio_gallery::{StudioGalleryRows, read_studio_gallery};
-pub(crate) use uploads::{BinEntry, StoredUpload};
+pub(crate) use uploads::{BinEntry, FinishedUpload, StoredUpload};
 
 /// One pool of one of the two databases.
 #[derive(Debug, Clone)]

@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{Store, on_db};
+use super::{Store, StoredActivity, on_db};
 use crate::domain::{BinItemId, CatalogName, EntryDocument, EntryId, ModelPath, Sha256, UploadId};
 use crate::error::{Error, Result};
 
@@ -49,6 +49,17 @@ pub(crate) struct StoredUpload {
     pub(crate) uploaded_by: String,
     /// When.
     pub(crate) uploaded_at: DateTime<Utc>,
+}
+
+/// What ends in the transaction that makes an upload's entry: its row, with a line of the activity log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FinishedUpload {
+    /// Which upload.
+    pub(crate) id: UploadId,
+    /// What the log says of it.
+    pub(crate) line: StoredActivity,
+    /// Lines of the log up to that one go.
+    pub(crate) oldest: i64,
 }
 
 /// The entry of a file that lies in the bin.
@@ -221,8 +232,11 @@ mod tests {
             let upload = upload();
             store.insert_upload(&upload).await.unwrap();
             assert_eq!(store.unfinished_uploads().await.unwrap(), std::slice::from_ref(&upload));
-            store.apply_catalog_changes(&[], Some(upload.id)).await.unwrap();
+            let line = StoredActivity { id: 1, at: upload.uploaded_at, level: "ok".into(), message: "uploaded".into() };
+            let finished = FinishedUpload { id: upload.id, line: line.clone(), oldest: 0 };
+            store.apply_catalog_changes(&[], Some(&finished)).await.unwrap();
             assert!(store.unfinished_uploads().await.unwrap().is_empty());
+            assert_eq!(store.list_activity().await.unwrap(), [line]);
             store.delete_upload(upload.id).await.unwrap();
         }
 

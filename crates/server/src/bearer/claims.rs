@@ -29,7 +29,7 @@ enum Audience {
     Several(Vec<String>),
 }
 
-/// What `aud` and `iss` must be, where that is configured.
+/// What `aud` and `iss` must be; without a configured value a token must not have the claim (RFC 7519 section 4.1.3).
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Expectation<'a> {
     pub(super) audience: Option<&'a str>,
@@ -75,11 +75,24 @@ impl Claims {
         if self.sub.is_empty() {
             return refuse("it names nobody (`sub`)");
         }
-        if expected.issuer.is_some_and(|wanted| self.iss.as_deref() != Some(wanted)) {
-            return refuse("it was made by somebody else (`iss`)");
+        // A claim that nothing is configured for cannot be checked, and what cannot be checked does not hold.
+        match (expected.issuer, self.iss.as_deref()) {
+            (None, None) => {}
+            (Some(wanted), Some(own)) if own == wanted => {}
+            (None, Some(_)) => {
+                return refuse("it says who made it (`iss`), and LORAKEEP_JWT_ISSUER does not say who may");
+            }
+            (Some(_), _) => return refuse("it was made by somebody else (`iss`)"),
         }
-        if expected.audience.is_some_and(|wanted| !self.aud.as_ref().is_some_and(|own| own.holds(wanted))) {
-            return refuse("it is for somebody else (`aud`)");
+        match (expected.audience, &self.aud) {
+            (None, None) => {}
+            (Some(wanted), Some(own)) if own.holds(wanted) => {}
+            (None, Some(_)) => {
+                return refuse(
+                    "it says whom it is for (`aud`), and LORAKEEP_JWT_AUDIENCE does not say that it is us",
+                );
+            }
+            (Some(_), _) => return refuse("it is for somebody else (`aud`)"),
         }
         let role = match self.role.as_deref() {
             None => None,

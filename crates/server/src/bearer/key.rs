@@ -14,6 +14,8 @@ use serde::Deserialize;
 
 use super::KeyError;
 
+/// Shortest secret of HS256, bytes.
+const MIN_SECRET_BYTES: usize = 32;
 /// Longest key file, bytes.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
@@ -39,9 +41,17 @@ enum Material {
 }
 
 impl Key {
-    pub(super) fn secret(secret: &SecretString) -> Self {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose_secret().as_bytes());
-        Self { id: None, material: Material::Secret(key) }
+    /// A secret of at least 256 bits, as RFC 7518 section 3.2 demands: a shorter one can be guessed from any token.
+    pub(super) fn secret(secret: &SecretString) -> Result<Self, KeyError> {
+        let bytes = secret.expose_secret().as_bytes();
+        if bytes.len() < MIN_SECRET_BYTES {
+            return Err(KeyError(format!(
+                "the secret of LORAKEEP_JWT_SECRET has {} bytes and needs {MIN_SECRET_BYTES} or more, or tokens could be \
+                 forged by guessing it; `openssl rand -hex 32` makes a good one",
+                bytes.len()
+            )));
+        }
+        Ok(Self { id: None, material: Material::Secret(hmac::Key::new(hmac::HMAC_SHA256, bytes)) })
     }
 
     /// A file with one public key, `BEGIN PUBLIC KEY` or `BEGIN RSA PUBLIC KEY`.

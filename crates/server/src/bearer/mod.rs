@@ -74,7 +74,7 @@ impl Verifier {
     pub fn load(access: &AccessConfig) -> Result<Option<Self>, KeyError> {
         let mut keys = Vec::new();
         if let Some(secret) = &access.jwt_secret {
-            keys.push(Key::secret(secret));
+            keys.push(Key::secret(secret)?);
         }
         if let Some(file) = &access.jwt_public_key {
             keys.push(Key::read_pem(file)?);

@@ -201,7 +201,11 @@ fn claims_hold_now_or_not_at_all() {
         (json!({"role": "root"}), false),
         (json!({"role": ["admin"]}), false),
         (json!({"scope": ["lora:read"]}), false),
-        (json!({"aud": ["a", "b"], "iss": "i", "jti": "x"}), true),
+        (json!({"jti": "x", "name": {"any": 1}}), true),
+        // Nobody said whom tokens are for, nor who may make them.
+        (json!({"aud": ["a", "b"]}), false),
+        (json!({"aud": "a"}), false),
+        (json!({"iss": "i"}), false),
         (json!({"aud": 7}), false),
     ];
     for (changed, holds) in cases {
@@ -245,6 +249,15 @@ fn audience_and_issuer_are_required_where_they_are_configured() {
         }
         assert_eq!(verifier.verify(&with_claims(&claims), now()).is_ok(), holds, "{more}");
     }
+}
+
+#[test]
+fn a_secret_that_can_be_guessed_is_refused() {
+    let short = AccessConfig { jwt_secret: Some("x".repeat(31).into()), ..access() };
+    let refusal = Verifier::load(&short).unwrap_err().to_string();
+    assert!(refusal.contains("31 bytes and needs 32") && !refusal.contains("xx"), "{refusal}");
+    let long = AccessConfig { jwt_secret: Some("x".repeat(32).into()), ..access() };
+    assert!(Verifier::load(&long).unwrap().is_some());
 }
 
 #[test]

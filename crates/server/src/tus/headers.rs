@@ -113,6 +113,12 @@ pub(super) fn metadata(own: &HeaderMap, route: UploadRoute) -> Result<(String, U
     Ok((written.to_owned(), UploadDetails { route, file_name, entity_type, use_safe_filename }))
 }
 
+/// The text of one key of `Upload-Metadata`.
+pub(super) fn value_of(metadata: &str, key: &str) -> Option<String> {
+    let mut pairs = metadata.split(',').map(|pair| pair.trim().split_once(' ').unwrap_or((pair.trim(), "")));
+    pairs.find(|(own, _)| *own == key).and_then(|(key, value)| text(key, value).ok())
+}
+
 fn text(key: &str, value: &str) -> Result<String, Refusal> {
     let bytes = STANDARD.decode(value.trim()).ok();
     bytes

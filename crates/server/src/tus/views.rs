@@ -3,6 +3,7 @@
 use lorakeep_registry::{Page, ResumableStatus, ResumableUpload};
 use serde::Serialize;
 
+use super::headers::value_of;
 use crate::uploaded::{AdminUploadedView, second};
 
 /// One upload in pieces.
@@ -18,6 +19,8 @@ pub(super) struct UploadView {
     offset: u64,
     created_at: String,
     expires_at: String,
+    /// What the client tells the file by, to find an upload that it may go on with.
+    fingerprint: Option<String>,
     result: Option<ResultView>,
     error: Option<ErrorView>,
 }
@@ -69,6 +72,7 @@ impl From<ResumableUpload> for UploadView {
             offset: upload.offset_bytes,
             created_at: second(upload.created_at),
             expires_at: second(upload.expires_at),
+            fingerprint: value_of(&upload.metadata, "fingerprint"),
             result,
             error,
         }

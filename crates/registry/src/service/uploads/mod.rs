@@ -15,6 +15,7 @@ use lorakeep_transfer::TransferError;
 use lorakeep_weights::{Limits, Verdict, examine};
 
 use super::Registry;
+use super::activity::ActivityLevel;
 use super::identification::{facts_of, fill, identity_of};
 use crate::domain::{
     Caller, EntryDocument, ModelFolder, ModelPath, QuarantineId, SafeName, Sha256, UploadDetails, UploadId,
@@ -185,9 +186,12 @@ impl Registry {
                 self.quarantine_upload(received, &file).await?;
                 let sha256 = received.sha256.to_string();
                 tracing::warn!(upload.id = %id, file = %name, rule, sha256, "an uploaded file went to quarantine");
+                let line =
+                    format!("ERROR -- {name}: the upload went to quarantine ({rule}), SHA-256 {sha256}");
+                self.log_activity(ActivityLevel::Error, line).await;
                 let message = format!(
-                    "the file is in quarantine and will not be loaded: {reason}; an admin can release it by its SHA-256 \
-                     `{sha256}`"
+                    "the file is in quarantine and will not be loaded, by the rule `{rule}`: {reason}; an admin can \
+                     release it by its SHA-256 `{sha256}`"
                 );
                 Err(Error::Quarantined { message, sha256 })
             }

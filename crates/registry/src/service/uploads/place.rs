@@ -16,7 +16,8 @@ use crate::domain::{CatalogName, Category, EntryDocument, FileFact, ModelPath, S
 use crate::error::{Error, Result};
 use crate::files::{folder_error, io_error, remove_file, share_bytes, stamp_at};
 use crate::service::Registry;
-use crate::store::StoredUpload;
+use crate::service::activity::ActivityLevel;
+use crate::store::{FinishedUpload, StoredUpload};
 
 /// Versions of one name that are tried.
 const MAX_VERSIONS: u32 = 10_000;
@@ -100,15 +101,18 @@ impl Registry {
         }
         let category = Category::named_after_id(&format!("uploads_{}", upload.entity_type));
         let document = upload.document.clone();
-        let listed = self.insert_entry_of(CatalogName::Loras, &category, document, Some(upload.id)).await;
+        let finished = self.finished(&upload);
+        let listed =
+            self.insert_entry_of(CatalogName::Loras, &category, document, Some(finished.clone())).await;
         match listed {
             Ok(_) => {}
             // Somebody made an entry of that path meanwhile; it describes this file now.
             Err(Error::Conflict { code: "exists", .. }) => {
-                self.inner.store.apply_catalog_changes(&[], Some(upload.id)).await?;
+                self.inner.store.apply_catalog_changes(&[], Some(&finished)).await?;
             }
             Err(error) => return Err(error),
         }
+        self.show_activity(finished.line);
         tracing::info!(
             upload.id = %upload.id,
             file = %upload.path,
@@ -117,6 +121,14 @@ impl Registry {
             "uploaded"
         );
         Ok(self.uploaded(upload))
+    }
+
+    /// The end of that upload, with what the activity log says of it.
+    fn finished(&self, upload: &StoredUpload) -> FinishedUpload {
+        let StoredUpload { id, path, uploaded_by, size_bytes, .. } = upload;
+        let message = format!("OK -- {path}: uploaded by {uploaded_by}, {size_bytes} bytes");
+        let (line, oldest) = self.draft_activity(ActivityLevel::Ok, message);
+        FinishedUpload { id: *id, line, oldest }
     }
 
     /// A stored upload as it is told to callers.
