@@ -20,6 +20,7 @@ mod names;
 mod pairing;
 mod presence;
 mod repo_home;
+pub(crate) mod search;
 mod upload;
 
 pub use lorakeep_weights::Sha256;
@@ -44,4 +45,5 @@ pub use pairing::{LoraPair, Match, PairFile, compatible_pairs};
 pub use presence::{FileFact, FileStamp, Verification};
 pub use repo_home::category_of_folder;
 pub(crate) use repo_home::is_category_folder;
+pub use search::{Dimension, EntryFilter, EntryQuery, Selection, Sort, SortField};
 pub use upload::{UploadDetails, UploadRoute};

@@ -3,33 +3,49 @@
 //! The database is the truth; this is rebuilt at every start and changed only after a transaction was committed. Reading
 //! never waits for a disk.
 
+mod bits;
+mod catalog;
+mod facets;
 mod index;
+mod orders;
 mod presence;
+mod question;
+mod search;
+#[cfg(test)]
+mod tests;
+mod vocabulary;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use serde_json::{Map, Value};
-
-use crate::domain::catalog_file;
-use crate::domain::{
-    CatalogName, Category, Entry, EntryDocument, EntryId, FileFact, FileStamp, ModelPath, Sha256,
-};
+use crate::domain::{CatalogName, Entry, EntryId, FileFact, FileStamp, ModelPath, Sha256};
 use crate::files::Scan;
 
+use catalog::FEW;
+pub(crate) use catalog::{CatalogChange, CatalogHead, CatalogState, Placed, PlacedCategory};
+pub use facets::FacetCount;
 use index::{ByFile, ByPath, insert_in_order, take_out};
+pub(crate) use orders::OrderKey;
 pub(crate) use presence::Changes;
 use presence::Presence;
+pub use search::Facets;
+use search::SearchIndex;
+pub(crate) use search::{Found, Mark, Search};
 
 /// Everything, behind one lock.
 #[derive(Debug, Default)]
 pub(crate) struct Library {
     models: CatalogState,
     loras: CatalogState,
-    by_id: HashMap<EntryId, Placed>,
+    /// Entries by slot, a small number that the search has for them; free slots are reused.
+    rows: Vec<Option<Placed>>,
+    free: Vec<u32>,
+    by_id: HashMap<EntryId, u32>,
     by_file: HashMap<ByFile, Vec<Arc<Entry>>>,
     by_path: HashMap<ByPath, Vec<Arc<Entry>>>,
     by_version: HashMap<u64, Vec<Arc<Entry>>>,
+    /// Made when a list is first searched.
+    search: OnceLock<Box<SearchIndex>>,
     /// Counts up whenever anything here changes that a listing shows; starts anew at each start.
     revision: u64,
     presence: Presence,
@@ -37,119 +53,6 @@ pub(crate) struct Library {
     bin_bytes: u64,
     /// Free bytes on the file system of the models root.
     free_bytes: u64,
-}
-
-/// One catalog in file order.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct CatalogState {
-    /// What stands beside the categories.
-    pub(crate) head: CatalogHead,
-    /// In file order, empty ones kept.
-    pub(crate) categories: Vec<CategoryState>,
-}
-
-/// What stands beside the categories, and how far the file on disk is behind.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct CatalogHead {
-    /// Counts up on every change.
-    pub(crate) version: i64,
-    /// `YYYY-MM-DD HH:MM` of the last change.
-    pub(crate) date: String,
-    /// The object of the catalog file, fields in their order, with `null` for its `categories`.
-    pub(crate) document: Map<String, Value>,
-    /// The version that the file on disk has.
-    pub(crate) face_version: i64,
-    /// SHA-256 of the file on disk when it was last read or written, hex.
-    pub(crate) face_sha256: Option<String>,
-}
-
-/// One category with its entries in file order.
-#[derive(Debug, Clone)]
-pub(crate) struct CategoryState {
-    /// The category.
-    pub(crate) category: Category,
-    /// Its place in the catalog; lower comes first.
-    pub(crate) position: i64,
-    /// Its entries.
-    pub(crate) entries: Vec<Arc<Entry>>,
-    /// The place after its last entry.
-    pub(crate) next_position: i64,
-}
-
-/// An entry with its place.
-#[derive(Debug, Clone)]
-pub(crate) struct Placed {
-    /// The entry.
-    pub(crate) entry: Arc<Entry>,
-    /// Its place in its category; lower comes first.
-    pub(crate) position: i64,
-    /// The catalog's version that it was added or changed with.
-    pub(crate) changed_version: i64,
-}
-
-/// A category with its place.
-#[derive(Debug, Clone)]
-pub(crate) struct PlacedCategory {
-    /// The category.
-    pub(crate) category: Category,
-    /// Its place in the catalog; lower comes first.
-    pub(crate) position: i64,
-}
-
-/// One change of one catalog: a transaction in the database, then the same here.
-#[derive(Debug, Clone)]
-pub(crate) struct CatalogChange {
-    /// Which catalog.
-    pub(crate) catalog: CatalogName,
-    /// Its head after the change.
-    pub(crate) head: CatalogHead,
-    /// Categories that are new, changed or moved.
-    pub(crate) categories: Vec<PlacedCategory>,
-    /// Categories that are gone; they hold no entries any more.
-    pub(crate) removed_categories: Vec<String>,
-    /// Entries that are new, changed or moved.
-    pub(crate) entries: Vec<Placed>,
-    /// Entries that are gone.
-    pub(crate) removed: Vec<EntryId>,
-}
-
-impl CatalogChange {
-    /// Nothing but a head.
-    pub(crate) fn of(catalog: CatalogName, head: CatalogHead) -> Self {
-        let (categories, removed_categories, entries, removed) = Default::default();
-        Self { catalog, head, categories, removed_categories, entries, removed }
-    }
-}
-
-impl Default for CatalogHead {
-    /// A fresh catalog: version 0, no date.
-    fn default() -> Self {
-        let fields = [("version", Value::from(0)), ("date", Value::from("")), ("categories", Value::Null)];
-        let document = fields.into_iter().map(|(field, value)| (field.to_owned(), value)).collect();
-        Self { version: 0, date: String::new(), document, face_version: 0, face_sha256: None }
-    }
-}
-
-impl CatalogState {
-    /// Every entry in file order.
-    pub(crate) fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
-        self.categories.iter().flat_map(|category| &category.entries)
-    }
-
-    /// The bytes of the file that this catalog has on disk.
-    pub(crate) fn to_file(&self) -> Vec<u8> {
-        let all: Vec<(&Category, Vec<&EntryDocument>)> = self
-            .categories
-            .iter()
-            .map(|own| (&own.category, own.entries.iter().map(|entry| &entry.document).collect()))
-            .collect();
-        catalog_file::write(&self.head.document, self.head.version, &self.head.date, &all)
-    }
-
-    /// The category of that id.
-    pub(crate) fn category(&self, id: &str) -> Option<&CategoryState> {
-        self.categories.iter().find(|category| category.category.id == id)
-    }
 }
 
 impl Library {
@@ -170,12 +73,32 @@ impl Library {
 
     /// The entry of that id.
     pub(crate) fn entry(&self, id: EntryId) -> Option<&Arc<Entry>> {
-        self.by_id.get(&id).map(|placed| &placed.entry)
+        self.placed(id).map(|placed| &placed.entry)
     }
 
     /// The entry of that id with its place.
     pub(crate) fn placed(&self, id: EntryId) -> Option<&Placed> {
-        self.by_id.get(&id)
+        self.slot(id).and_then(|slot| self.placed_at(slot))
+    }
+
+    /// The slot of an entry.
+    fn slot(&self, id: EntryId) -> Option<u32> {
+        self.by_id.get(&id).copied()
+    }
+
+    /// The entry of that slot.
+    fn placed_at(&self, slot: u32) -> Option<&Placed> {
+        self.rows.get(slot as usize).and_then(Option::as_ref)
+    }
+
+    /// Every entry with its slot.
+    fn all_placed(&self) -> impl Iterator<Item = (u32, &Placed)> {
+        (0..).zip(&self.rows).filter_map(|(slot, placed)| Some((slot, placed.as_ref()?)))
+    }
+
+    /// How many slots there are, free ones included.
+    fn slots(&self) -> u32 {
+        self.rows.len() as u32
     }
 
     /// The entries of that path, at most one a catalog, `models` first.
@@ -204,7 +127,7 @@ impl Library {
     fn rank(&self, entry: &Entry) -> (CatalogName, usize, i64) {
         let categories = &self.catalog(entry.catalog).categories;
         let category = categories.iter().position(|category| category.category.id == entry.category);
-        let position = self.by_id.get(&entry.id).map_or(i64::MAX, |placed| placed.position);
+        let position = self.placed(entry.id).map_or(i64::MAX, |placed| placed.position);
         (entry.catalog, category.unwrap_or(usize::MAX), position)
     }
 
@@ -239,6 +162,7 @@ impl Library {
     pub(crate) fn set_file(&mut self, path: ModelPath, fact: Option<FileFact>) {
         self.revision += 1;
         self.presence.set(path, fact);
+        self.follow_files();
     }
 
     /// A look at the disk begins; what is set from now on is newer than what it sees.
@@ -250,6 +174,7 @@ impl Library {
     pub(crate) fn end_look(&mut self, scan: &Scan) -> Changes {
         let changes = self.presence.end_look(scan);
         self.revision += u64::from(!changes.is_empty());
+        self.follow_files();
         changes
     }
 
@@ -257,6 +182,7 @@ impl Library {
     pub(crate) fn end_look_at(&mut self, looked: &[(ModelPath, Option<FileStamp>)]) -> Changes {
         let changes = self.presence.end_look_at(looked);
         self.revision += u64::from(!changes.is_empty());
+        self.follow_files();
         changes
     }
 
@@ -312,76 +238,141 @@ impl Library {
         self.revision += 1;
         self.forget_other_sources(&change.entries);
         let CatalogChange { catalog, head, categories, removed_categories, entries, removed } = change;
-        for id in removed.iter().chain(entries.iter().map(|placed| &placed.entry.id)) {
-            self.forget(*id);
-        }
-        for placed in entries {
-            self.remember(placed);
-        }
+        self.prepare_search(entries.len() + removed.len(), !categories.is_empty());
+        let gone = self.places_left(&entries, &removed);
         let state = self.catalog_mut(catalog);
         state.head = head;
-        state.categories.retain(|category| !removed_categories.contains(&category.category.id));
-        for PlacedCategory { category, position } in categories {
-            match state.categories.iter_mut().find(|own| own.category.id == category.id) {
-                Some(own) => (own.category, own.position) = (category, position),
-                None => state.categories.push(CategoryState {
-                    category,
-                    position,
-                    entries: Vec::new(),
-                    next_position: 0,
-                }),
+        state.put_categories(categories);
+        state.take_out(&gone);
+        state.put_in(&entries);
+        state.remove_categories(&removed_categories);
+        for id in removed {
+            self.replace(id, None);
+        }
+        for placed in entries {
+            self.replace(placed.entry.id, Some(placed));
+        }
+    }
+
+    /// The places that a change makes free. An entry that stays where it is leaves none when few change.
+    fn places_left(&self, entries: &[Placed], removed: &[EntryId]) -> Vec<Placed> {
+        let stays = |new: &Placed, old: &Placed| {
+            entries.len() <= FEW && new.position == old.position && new.entry.category == old.entry.category
+        };
+        let moved = entries.iter().filter_map(|new| Some((new, self.placed(new.entry.id)?)));
+        let moved = moved.filter(|(new, old)| !stays(new, old)).map(|(_, old)| old);
+        removed.iter().filter_map(|id| self.placed(*id)).chain(moved).cloned().collect()
+    }
+
+    /// Puts an entry in the place of the one that has its id, or takes that one out.
+    fn replace(&mut self, id: EntryId, new: Option<Placed>) {
+        let known = self.slot(id);
+        let old = known.and_then(|slot| self.rows[slot as usize].take());
+        if let Some(old) = &old {
+            self.unlink(&old.entry);
+        }
+        let Some(slot) = known.or_else(|| new.is_some().then(|| self.free_slot())) else { return };
+        match new {
+            Some(placed) => {
+                self.link(&placed.entry);
+                self.by_id.insert(id, slot);
+                self.rows[slot as usize] = Some(placed);
+            }
+            None => {
+                self.by_id.remove(&id);
+                self.free.push(slot);
             }
         }
-        state.categories.sort_by_key(|category| category.position);
-        self.regroup(catalog);
+        self.update_search(|search, library| search.update(library, slot, old.as_ref()));
     }
 
     /// What a source published says nothing of the file of another.
     fn forget_other_sources(&mut self, changed: &[Placed]) {
         for Placed { entry, .. } in changed {
-            let Some(before) = self.by_id.get(&entry.id) else { continue };
+            let Some(before) = self.entry(entry.id) else { continue };
             if self.presence.published(&entry.path).is_some()
-                && before.entry.document.origin() != entry.document.origin()
+                && before.document.origin() != entry.document.origin()
             {
                 self.presence.forget_published(&entry.path);
             }
         }
     }
 
-    /// Sorts a catalog's entries into its categories again.
-    fn regroup(&mut self, catalog: CatalogName) {
-        let mut groups: HashMap<&str, Vec<&Placed>> = HashMap::new();
-        for placed in self.by_id.values().filter(|placed| placed.entry.catalog == catalog) {
-            groups.entry(&placed.entry.category).or_default().push(placed);
-        }
-        let state = match catalog {
-            CatalogName::Models => &mut self.models,
-            CatalogName::Loras => &mut self.loras,
-        };
-        for category in &mut state.categories {
-            let mut group = groups.remove(category.category.id.as_str()).unwrap_or_default();
-            group.sort_unstable_by_key(|placed| (placed.position, placed.entry.id));
-            category.next_position = group.last().map_or(0, |last| last.position + 1);
-            category.entries = group.into_iter().map(|placed| Arc::clone(&placed.entry)).collect();
-        }
+    fn free_slot(&mut self) -> u32 {
+        self.free.pop().unwrap_or_else(|| {
+            self.rows.push(None);
+            self.slots() - 1
+        })
     }
 
-    fn remember(&mut self, placed: Placed) {
-        let entry = &placed.entry;
+    fn link(&mut self, entry: &Arc<Entry>) {
         self.by_file.entry(ByFile(Arc::clone(entry))).or_default().push(Arc::clone(entry));
         insert_in_order(self.by_path.entry(ByPath(Arc::clone(entry))).or_default(), entry);
         if let Some(version_id) = entry.document.id("civitai_version_id") {
             insert_in_order(self.by_version.entry(version_id).or_default(), entry);
         }
-        self.by_id.insert(entry.id, placed);
     }
 
-    fn forget(&mut self, id: EntryId) {
-        let Some(Placed { entry, .. }) = self.by_id.remove(&id) else { return };
-        take_out(&mut self.by_file, &ByFile(Arc::clone(&entry)), id, ByFile);
-        take_out(&mut self.by_path, &ByPath(Arc::clone(&entry)), id, ByPath);
+    fn unlink(&mut self, entry: &Arc<Entry>) {
+        take_out(&mut self.by_file, &ByFile(Arc::clone(entry)), entry.id, ByFile);
+        take_out(&mut self.by_path, &ByPath(Arc::clone(entry)), entry.id, ByPath);
         if let Some(version_id) = entry.document.id("civitai_version_id") {
-            take_out(&mut self.by_version, &version_id, id, |_| version_id);
+            take_out(&mut self.by_version, &version_id, entry.id, |_| version_id);
+        }
+    }
+}
+
+/// Searching.
+impl Library {
+    /// Whether the next search need not read every entry first.
+    pub(crate) fn is_ready_to_search(&self) -> bool {
+        self.search.get().is_some()
+    }
+
+    /// Runs a query; the first one reads every entry.
+    pub(crate) fn search(&self, search: &Search<'_>) -> Found {
+        self.search.get_or_init(|| Box::new(SearchIndex::of(self))).run(self, search)
+    }
+
+    /// Before a change: forgets an index that is made anew more quickly than changed.
+    fn prepare_search(&mut self, changed: usize, are_categories_changed: bool) {
+        let Some(search) = self.search.get_mut() else { return };
+        if search.is_worn() || changed > 64 + self.rows.len() / 8 {
+            self.search.take();
+        } else if are_categories_changed {
+            search.forget_places();
+        }
+    }
+
+    /// Tells the index, if there is one, what has changed here.
+    fn update_search(&mut self, update: impl FnOnce(&mut SearchIndex, &Self)) {
+        if let Some(mut search) = self.search.take() {
+            update(&mut search, self);
+            // Nobody else can have made one: `self` is borrowed for good.
+            drop(self.search.set(search));
+        }
+    }
+
+    /// Tells the index which files came, went or changed.
+    fn follow_files(&mut self) {
+        let Some(paths) = self.presence.take_moved() else {
+            self.search.take();
+            return;
+        };
+        self.update_search(|search, library| {
+            for path in paths {
+                let others: Vec<ModelPath> = library.presence.other_names(&path).collect();
+                for path in others.iter().chain([&path]) {
+                    library.update_file(search, path);
+                }
+            }
+        });
+    }
+
+    fn update_file(&self, search: &mut SearchIndex, path: &ModelPath) {
+        let is_present = self.file(path).is_some();
+        for slot in self.entries_at(path).iter().filter_map(|entry| self.slot(entry.id)) {
+            search.update_file(self, slot, is_present);
         }
     }
 }

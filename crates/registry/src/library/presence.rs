@@ -19,6 +19,10 @@ pub(crate) struct Presence {
     unsaved: HashSet<ModelPath>,
     /// Further names of folders, with the names that their files are known by.
     aliases: Vec<(ModelFolder, ModelFolder)>,
+    /// Paths whose file came, went or changed since somebody asked.
+    moved: Vec<ModelPath>,
+    /// Folders got or lost further names since somebody asked.
+    are_names_new: bool,
     /// Paths that were set while a look at the disk is under way: it may have seen them before.
     set_meanwhile: Option<HashSet<ModelPath>>,
 }
@@ -79,6 +83,7 @@ impl Presence {
             meanwhile.insert(path.clone());
         }
         self.unsaved.insert(path.clone());
+        self.moved.push(path.clone());
         let absent = self.absent.remove(&path);
         if let Some(fact) = fact {
             self.files.insert(path, fact);
@@ -98,6 +103,7 @@ impl Presence {
     /// Takes over a look at everything.
     pub(crate) fn end_look(&mut self, scan: &Scan) -> Changes {
         let meanwhile = self.set_meanwhile.take().unwrap_or_default();
+        self.are_names_new |= self.aliases != scan.aliases;
         self.aliases.clone_from(&scan.aliases);
         let mut changes = Changes::default();
         let is_unseen = |path: &ModelPath| {
@@ -145,6 +151,9 @@ impl Presence {
     /// What `stat` says of one path: the hash is forgotten when the stamp is another, and kept for a file that is gone.
     fn see(&mut self, path: &ModelPath, stamp: Option<FileStamp>, changes: &mut Changes) {
         let known = self.files.get(path);
+        if known.map(|known| known.stamp) != stamp {
+            self.moved.push(path.clone());
+        }
         match (known, stamp) {
             (Some(known), Some(stamp)) if known.stamp == stamp => {}
             (Some(known), Some(stamp)) => {
@@ -173,6 +182,12 @@ impl Presence {
             }
             (None, None) => {}
         }
+    }
+
+    /// Paths whose file came, went or changed since the last call; `None` when it may be any.
+    pub(crate) fn take_moved(&mut self) -> Option<Vec<ModelPath>> {
+        let moved = std::mem::take(&mut self.moved);
+        (!std::mem::take(&mut self.are_names_new)).then_some(moved)
     }
 
     /// Rows to write and rows to delete since the last call.

@@ -6,7 +6,7 @@ use super::builtin::BUILTIN;
 use super::import::{Tagging, plan_import};
 use super::{JobState, Registry};
 use crate::domain::catalog_file::{self, CatalogFile};
-use crate::domain::{CatalogName, Category, Download, Entry, EntryId, FileFact, StatusWord};
+use crate::domain::{CatalogName, Category, Download, DownloadState, Entry, EntryId, FileFact, StatusWord};
 use crate::error::{Error, Result, Thing};
 use crate::library::{CatalogChange, Library};
 
@@ -138,7 +138,7 @@ impl Registry {
         };
         let categories = state.categories.iter().map(|own| CategoryListing {
             category: own.category.clone(),
-            entries: own.entries.iter().map(|entry| known_state(&library, entry, &mut stats)).collect(),
+            entries: own.entries().map(|entry| known_state(&library, entry, &mut stats)).collect(),
         });
         let categories = categories.collect();
         Listing { version: state.head.version, date: state.head.date.clone(), stats, categories }
@@ -162,10 +162,11 @@ impl Registry {
         state
     }
 
-    fn add_job(&self, state: &mut EntryState) {
+    pub(super) fn add_job(&self, state: &mut EntryState) {
         state.job = self.job_of(state.entry.id);
         if let Some(job) = &state.job {
-            state.status = status_beside(&job.download, state.file.is_some());
+            let Download { state: job, force, .. } = &job.download;
+            state.status = status_beside(*job, *force, state.file.is_some());
         }
     }
 
@@ -220,7 +221,7 @@ impl Registry {
 }
 
 /// What the library knows of an entry, added to the sums.
-fn known_state(library: &Library, entry: &Arc<Entry>, stats: &mut Stats) -> EntryState {
+pub(super) fn known_state(library: &Library, entry: &Arc<Entry>, stats: &mut Stats) -> EntryState {
     let file = library.file(&entry.path).copied();
     stats.total_count += 1;
     if let Some(fact) = file {
@@ -233,10 +234,10 @@ fn known_state(library: &Library, entry: &Arc<Entry>, stats: &mut Stats) -> Entr
 
 /// The contract's word for an entry that has a job: the job's own word wins, but for a failed one whose file appeared
 /// by another way.
-fn status_beside(download: &Download, is_present: bool) -> StatusWord {
+pub(super) fn status_beside(job: DownloadState, is_forced: bool, is_present: bool) -> StatusWord {
     let on_disk = if is_present { StatusWord::Present } else { StatusWord::NotDownloaded };
-    match download.state.status_word() {
-        Some(StatusWord::Error) if is_present && !download.force => StatusWord::Present,
+    match job.status_word() {
+        Some(StatusWord::Error) if is_present && !is_forced => StatusWord::Present,
         Some(word) => word,
         None => on_disk,
     }

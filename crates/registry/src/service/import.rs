@@ -113,7 +113,7 @@ impl Places {
     pub(super) fn of(state: &CatalogState) -> Self {
         let next_category = state.categories.last().map_or(0, |last| last.position + 1);
         let next_entry =
-            state.categories.iter().map(|own| (own.category.id.clone(), own.next_position)).collect();
+            state.categories.iter().map(|own| (own.category.id.clone(), own.next_position())).collect();
         Self { next_category, next_entry }
     }
 

@@ -161,6 +161,17 @@ impl Jobs {
         self.table().jobs.values().map(Job::state).collect()
     }
 
+    /// What the job of each entry that has one does, and whether it replaces a present file.
+    pub(crate) fn states_by_entry(&self) -> Vec<(EntryId, DownloadState, bool)> {
+        let table = self.table();
+        let of = |(entry, id): (&EntryId, &DownloadId)| {
+            let job = table.jobs.get(id)?;
+            let state = job.live.as_ref().map_or(job.at_rest.download.state, |live| live.phase());
+            Some((*entry, state, job.at_rest.download.force))
+        };
+        table.by_entry.iter().filter_map(of).collect()
+    }
+
     /// How many run.
     pub(crate) fn running(&self) -> usize {
         self.table().jobs.values().filter(|job| job.live.is_some()).count()

@@ -83,7 +83,7 @@ fn catalog_routes() -> Router<App> {
         .route("/api/admin/models/export", get(models::export_models))
         .route("/api/admin/loras/export", get(models::export_loras))
         .route("/api/admin/models/{filename}/catalog", axum::routing::delete(entries::remove))
-        .route("/api/admin/entries", post(entries::add))
+        .route("/api/admin/entries", get(entries::list).post(entries::add))
         .route("/api/admin/entries/by-file/{filename}", get(entries::show))
 }
 

@@ -1,39 +1,87 @@
 //! One entry with the state of its file.
 
-use lorakeep_registry::domain::{FileFact, StatusWord, Verification};
-use lorakeep_registry::{Added, EntryState, JobState};
+use lorakeep_registry::domain::{Dimension, FileFact, StatusWord, Verification};
+use lorakeep_registry::{Added, EntryPage, EntryState, FacetCount, Facets, JobState};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
+use super::listing::Each;
 use super::{fields, percent};
 
 /// An entry as in the lists.
 pub(super) struct EntryView<'a>(pub(super) &'a EntryState);
 
-/// The same with the catalog and the category it is in.
+/// The same with its id and the catalog and the category it is in.
 #[derive(Debug)]
 pub(in crate::studio) struct PlacedEntryView(pub(in crate::studio) EntryState);
+
+/// A page of the list at size.
+pub(in crate::studio) struct EntryPageView<'a>(pub(in crate::studio) &'a EntryPage);
 
 impl Serialize for EntryView<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        write(&mut map, self.0)?;
+        fields::write(&mut map, &self.0.entry, &[])?;
+        write_state(&mut map, self.0)?;
         map.end()
     }
 }
 
 impl Serialize for PlacedEntryView {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        PlacedEntry(&self.0).serialize(serializer)
+    }
+}
+
+struct PlacedEntry<'a>(&'a EntryState);
+
+impl Serialize for PlacedEntry<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let entry = &self.0.entry;
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("catalog", self.0.entry.catalog.as_str())?;
-        map.serialize_entry("category", &self.0.entry.category)?;
-        write(&mut map, &self.0)?;
+        map.serialize_entry("id", &format_args!("{}", entry.id))?;
+        map.serialize_entry("catalog", entry.catalog.as_str())?;
+        map.serialize_entry("category", &entry.category)?;
+        fields::write(&mut map, entry, &["id"])?;
+        write_state(&mut map, self.0)?;
         map.end()
     }
 }
 
-fn write<M: SerializeMap>(map: &mut M, state: &EntryState) -> Result<(), M::Error> {
-    fields::write(map, &state.entry)?;
+impl Serialize for EntryPageView<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let EntryPage { items, next_cursor, total, facets } = self.0;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("items", &Each(items, PlacedEntry))?;
+        map.serialize_entry("next_cursor", next_cursor)?;
+        map.serialize_entry("total", total)?;
+        if let Some(facets) = facets {
+            map.serialize_entry("facets", &FacetsView(facets))?;
+        }
+        map.end()
+    }
+}
+
+/// The values of each dimension with their counts.
+struct FacetsView<'a>(&'a Facets);
+
+impl Serialize for FacetsView<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let view = |(dimension, counts): (&Dimension, &'_ Vec<FacetCount>)| {
+            let counts = counts.iter().map(|own| FacetView { value: own.value.clone(), count: own.count });
+            (dimension.as_str(), counts.collect::<Vec<_>>())
+        };
+        serializer.collect_map(self.0.iter().map(view))
+    }
+}
+
+#[derive(Serialize)]
+struct FacetView {
+    value: String,
+    count: u64,
+}
+
+fn write_state<M: SerializeMap>(map: &mut M, state: &EntryState) -> Result<(), M::Error> {
     let job = state.job.as_deref().filter(|job| job.download.state.status_word().is_some());
     map.serialize_entry("status", state.status.as_str())?;
     map.serialize_entry("state", finer_word(state))?;

@@ -64,8 +64,8 @@ const COMPUTED: [&str; 17] = [
 /// Path segments keep what RFC 3986 calls unreserved.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Writes all fields that come from the catalog.
-pub(super) fn write<M: SerializeMap>(map: &mut M, entry: &Entry) -> Result<(), M::Error> {
+/// Writes all fields that come from the catalog but those that were `written` before.
+pub(super) fn write<M: SerializeMap>(map: &mut M, entry: &Entry, written: &[&str]) -> Result<(), M::Error> {
     let document = &entry.document;
     map.serialize_entry("name", document.text("name"))?;
     map.serialize_entry("file", entry.file())?;
@@ -73,12 +73,12 @@ pub(super) fn write<M: SerializeMap>(map: &mut M, entry: &Entry) -> Result<(), M
     map.serialize_entry("url", &download_url(document))?;
     map.serialize_entry("civitai_version_id", &version_id(document))?;
     map.serialize_entry("base_model", document.base_model())?;
-    let mut written = 0;
+    let mut plain = 0;
     for (field, absent) in PLAIN {
-        written += usize::from(write_plain(map, document, field, absent)?);
+        plain += usize::from(write_plain(map, document, field, absent)?);
     }
-    let known = written + COMPUTED.iter().filter(|field| document.contains(field)).count();
-    if known < document.len() { write_others(map, document) } else { Ok(()) }
+    let known = plain + COMPUTED.iter().filter(|field| document.contains(field)).count();
+    if known < document.len() { write_others(map, document, written) } else { Ok(()) }
 }
 
 /// Whether the document had the field.
@@ -100,8 +100,16 @@ fn write_plain<M: SerializeMap>(
 }
 
 /// Fields that this program does not know, kept as they are.
-fn write_others<M: SerializeMap>(map: &mut M, document: &EntryDocument) -> Result<(), M::Error> {
-    let is_known = |field: &str| PLAIN.iter().any(|(known, _)| *known == field) || COMPUTED.contains(&field);
+fn write_others<M: SerializeMap>(
+    map: &mut M,
+    document: &EntryDocument,
+    written: &[&str],
+) -> Result<(), M::Error> {
+    let is_known = |field: &str| {
+        PLAIN.iter().any(|(known, _)| *known == field)
+            || COMPUTED.contains(&field)
+            || written.contains(&field)
+    };
     for (field, value) in document.iter().filter(|(field, _)| !is_known(field)) {
         map.serialize_entry(field, &value)?;
     }

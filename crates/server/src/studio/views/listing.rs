@@ -21,7 +21,7 @@ impl Serialize for ListingView<'_> {
 }
 
 /// A slice as a JSON array, each item in its view, without a vector of views between.
-struct Each<'a, T, F>(&'a [T], F);
+pub(super) struct Each<'a, T, F>(pub(super) &'a [T], pub(super) F);
 
 impl<'a, T, V: Serialize, F: Fn(&'a T) -> V> Serialize for Each<'a, T, F> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -18,7 +18,7 @@ use serde::Serialize;
 pub(super) use adoption::AdoptionView;
 pub(super) use bin::{BinItemView, DeletedView, PurgedView, RestoredView};
 pub(super) use download::{BatchView, ChangedView, DownloadView, EnqueuedView};
-pub(super) use entry::{AddedView, PlacedEntryView};
+pub(super) use entry::{AddedView, EntryPageView, PlacedEntryView};
 pub(super) use listing::{ImportView, ListingView};
 pub(super) use page::PageView;
 pub(super) use quarantine::{QuarantinedView, ReleasedView};

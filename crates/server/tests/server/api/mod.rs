@@ -5,6 +5,7 @@ mod bin;
 mod bodies;
 mod catalog;
 mod downloads;
+mod entries;
 mod events;
 mod files;
 mod installation;

@@ -1,10 +1,15 @@
-//! One entry: show, add from a reference, take out of its catalog.
+//! Entries: find them, show one, add one from a reference, take one out of its catalog.
+
+mod list;
+mod query;
 
 use axum::Json as JsonBody;
 use axum::extract::State;
 use lorakeep_registry::domain::CatalogName;
 use lorakeep_registry::{AddRequest, Added};
 use serde::Deserialize;
+
+pub(super) use list::list;
 
 use super::extract::{FileName, Json, Query};
 use super::views::{AddedView, PlacedEntryView, StatusView};

@@ -1,0 +1,132 @@
+//! The list of entries for people and programs at size: words, filters, orders, pages, counts.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use uuid::Uuid;
+
+use super::catalog::{known_state, status_beside};
+use super::{EntryState, Registry, Stats, bad_cursor};
+use crate::domain::search::TypedWord;
+use crate::domain::{Dimension, EntryFilter, EntryId, EntryQuery, Sort, SortField, StatusWord};
+use crate::error::{Error, Result};
+use crate::library::{Facets, Library, Mark, OrderKey, Search};
+
+/// Longest text that is searched for, bytes.
+const LONGEST_TEXT: usize = 512;
+/// Most words of it.
+const MOST_WORDS: usize = 16;
+/// Most values of all dimensions together.
+const MOST_VALUES: usize = 200;
+/// Longest value, bytes.
+const LONGEST_VALUE: usize = 1024;
+
+/// A page of the list.
+#[derive(Debug, Clone)]
+pub struct EntryPage {
+    /// The entries of this page, with where their files stand.
+    pub items: Vec<EntryState>,
+    /// Opaque; `None` on the last page.
+    pub next_cursor: Option<String>,
+    /// Entries on all pages.
+    pub total: u64,
+    /// The values of each dimension with their counts, when asked for.
+    pub facets: Option<Facets>,
+}
+
+/// What a cursor says: of which query it is, and behind which entry the page starts.
+type Cursor = (u64, usize, OrderKey, Uuid);
+
+impl Registry {
+    /// A page of the entries that a query wants.
+    ///
+    /// Pages are stable: an entry that stays as it is comes once, whatever else is added, changed or removed between
+    /// two pages. `Invalid` for a query that is too long and for a cursor of another one.
+    pub async fn entries(&self, query: EntryQuery) -> Result<EntryPage> {
+        // The first search reads every entry, and counting looks at every value: neither belongs on an async thread.
+        if query.wants_facets || !self.library().is_ready_to_search() {
+            let registry = self.clone();
+            return self.blocking("searching entries", move || registry.search_entries(&query)).await?;
+        }
+        self.search_entries(&query)
+    }
+
+    fn search_entries(&self, query: &EntryQuery) -> Result<EntryPage> {
+        check(&query.filter)?;
+        let sort = sort_of(query);
+        let fingerprint = fingerprint(&query.filter, sort);
+        let after = query.cursor.as_deref().map(|cursor| mark_of(cursor, fingerprint)).transpose()?;
+        let jobs = if asks_for_status(query) { self.inner.jobs.states_by_entry() } else { Vec::new() };
+        let library = self.library();
+        let statuses: Vec<(EntryId, StatusWord)> = jobs
+            .into_iter()
+            .filter_map(|(id, job, force)| {
+                let is_present = library.file(&library.entry(id)?.path).is_some();
+                Some((id, status_beside(job, force, is_present)))
+            })
+            .collect();
+        let found = library.search(&Search {
+            filter: &query.filter,
+            sort,
+            after,
+            rows: query.rows(),
+            wants_facets: query.wants_facets,
+            statuses: &statuses,
+        });
+        let mut items = states(&library, &found.entries);
+        drop(library);
+        items.iter_mut().for_each(|state| self.add_job(state));
+        let next_cursor = found.last.map(|mark| cursor_of(fingerprint, mark));
+        Ok(EntryPage { items, next_cursor, total: found.total, facets: found.facets })
+    }
+}
+
+fn states(library: &Library, entries: &[std::sync::Arc<crate::domain::Entry>]) -> Vec<EntryState> {
+    entries.iter().map(|entry| known_state(library, entry, &mut Stats::default())).collect()
+}
+
+fn asks_for_status(query: &EntryQuery) -> bool {
+    query.wants_facets || query.filter.selections.contains_key(&Dimension::Status)
+}
+
+/// Without a wish: what fits best when words are looked for, else by name.
+fn sort_of(query: &EntryQuery) -> Sort {
+    let has_words = !query.filter.text.trim().is_empty();
+    query.sort.unwrap_or(Sort::by(if has_words { SortField::Relevance } else { SortField::Name }))
+}
+
+fn check(filter: &EntryFilter) -> Result<()> {
+    if filter.text.len() > LONGEST_TEXT || TypedWord::all_of(&filter.text).len() > MOST_WORDS {
+        let message = format!("a search has at most {LONGEST_TEXT} bytes and {MOST_WORDS} words; shorten it");
+        return Err(Error::invalid("query_too_long", "q", message));
+    }
+    let values = || filter.selections.values().flat_map(|own| own.any.iter().chain(&own.all).chain(&own.not));
+    if values().count() > MOST_VALUES || values().any(|value| value.len() > LONGEST_VALUE) {
+        let message = format!("filters have at most {MOST_VALUES} values of {LONGEST_VALUE} bytes each");
+        return Err(Error::invalid("filter_too_long", "filter", message));
+    }
+    Ok(())
+}
+
+/// Tells cursors of one query from those of another.
+fn fingerprint(filter: &EntryFilter, sort: Sort) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (filter, sort).hash(&mut hasher);
+    hasher.finish()
+}
+
+fn cursor_of(fingerprint: u64, mark: Mark) -> String {
+    let cursor: Cursor = (fingerprint, mark.rank, mark.key, mark.id.0);
+    URL_SAFE_NO_PAD.encode(serde_json::to_vec(&cursor).expect("numbers and texts are always JSON"))
+}
+
+fn mark_of(cursor: &str, fingerprint: u64) -> Result<Mark> {
+    let bytes = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| bad_cursor())?;
+    let (own, rank, key, id): Cursor = serde_json::from_slice(&bytes).map_err(|_| bad_cursor())?;
+    if own != fingerprint {
+        let message = "the cursor belongs to another search; start without it";
+        return Err(Error::invalid("bad_cursor", "cursor", message));
+    }
+    Ok(Mark { rank, key, id: EntryId(id) })
+}
