@@ -32,6 +32,8 @@ pub struct CivitImage {
     pub generation_data: Option<Value>,
     /// Under review: never answered.
     pub hidden: bool,
+    /// Shown by the site's own calls alone, not by the public API.
+    pub site_only: bool,
 }
 
 impl CivitImage {
@@ -58,6 +60,7 @@ impl CivitImage {
             })),
             generation_data: None,
             hidden: false,
+            site_only: false,
         }
     }
 

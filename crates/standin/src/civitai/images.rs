@@ -9,6 +9,8 @@ use serde_json::{Value, json};
 
 /// First path part of the image host.
 pub(crate) const CDN: &str = "xStandinImageBucket000";
+/// The same on the real site; clients that know an image by its UUID alone build addresses with it.
+pub(crate) const SITE_CDN: &str = "xG1nkqKTMzGDvpLrqFT7WA";
 /// Images in a version's answer.
 const MOST_OF_VERSION: usize = 10;
 
@@ -19,7 +21,8 @@ pub(super) fn list(shared: &Shared, request: &Request) -> Response {
         return Response::json(400, &json!({"error": {"issues": [issue], "name": "ZodError"}}));
     };
     let world = shared.world();
-    let found = world.images.iter().filter(|image| !image.hidden && image.level & levels != 0);
+    let found =
+        world.images.iter().filter(|image| !image.hidden && !image.site_only && image.level & levels != 0);
     let items: Vec<Value> =
         found.filter(|image| is_wanted(request, image)).map(|image| item(shared, request, image)).collect();
     Response::json(200, &page(shared, request, &items, 100))
@@ -132,6 +135,7 @@ fn is_wanted(request: &Request, image: &CivitImage) -> bool {
         && is("postId", &|id| id == image.post_id.to_string())
         && is("modelVersionId", &|id| image.model_version_ids.iter().any(|own| own.to_string() == id))
         && is("username", &|name| image.username.as_deref() == Some(name))
+        && (!request.flag("requiringMeta") || image.meta.is_some())
         && is("type", &|kind| image.kind == kind)
         && is("baseModels", &|list| list.split(',').any(|base| base == image.base_model))
 }

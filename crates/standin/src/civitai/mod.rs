@@ -26,6 +26,7 @@ pub(crate) fn route(shared: &Shared, request: &Request) -> Answer {
         ["api", "v1", rest @ ..] => rest_api(shared, request, rest),
         ["api", "trpc", procedure] => trpc::route(shared, request, procedure),
         ["api", "download", "models", version] => download::route(shared, request, version),
+        [images::SITE_CDN, uuid, params, _] => return images::picture(shared, uuid, params),
         ["login"] | ["model-versions" | "images", _] => {
             Response::html(200, "<!DOCTYPE html><html><body>Sign in to continue</body></html>")
         }
