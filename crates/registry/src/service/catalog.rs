@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
+use serde_json::json;
+
 use super::builtin::BUILTIN;
 use super::import::{Tagging, plan_import};
-use super::{JobState, Registry};
+use super::jobs::JobSums;
+use super::{GallerySummaries, JobState, Registry, Severity};
 use crate::domain::catalog_file::{self, CatalogFile};
 use crate::domain::{CatalogName, Category, Download, DownloadState, Entry, EntryId, FileFact, StatusWord};
 use crate::error::{Error, Result, Thing};
@@ -21,6 +24,8 @@ pub struct Listing {
     pub stats: Stats,
     /// In file order, empty ones kept.
     pub categories: Vec<CategoryListing>,
+    /// What is in the galleries of the catalog's models; of `loras` alone.
+    pub galleries: Option<GallerySummaries>,
 }
 
 /// One category with its entries in file order.
@@ -48,9 +53,9 @@ pub struct EntryState {
 /// Sums for the head of a list. Byte counts are exact; `free_bytes` is sampled every 10 s.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Stats {
-    /// Jobs that wait (of both catalogs).
+    /// Jobs that wait; in `models` those of both catalogs.
     pub queued_count: u64,
-    /// Jobs that run (of both catalogs).
+    /// Jobs that run; in `models` those of both catalogs.
     pub downloading_count: u64,
     /// Metadata fetches that wait or run.
     pub fetching_count: u64,
@@ -58,7 +63,7 @@ pub struct Stats {
     pub present_count: u64,
     /// Entries of this catalog.
     pub total_count: u64,
-    /// Bytes per second of all running jobs together.
+    /// Bytes per second of these running jobs together.
     pub global_speed: f64,
     /// Bytes on disk of this catalog's entries.
     pub models_bytes: u64,
@@ -107,7 +112,8 @@ impl Registry {
             self.library()
                 .revision()
                 .wrapping_add(self.jobs_revision())
-                .wrapping_add(self.fetches_revision()),
+                .wrapping_add(self.fetches_revision())
+                .wrapping_add(self.inner.studio.summaries.revision()),
         )
     }
 
@@ -118,7 +124,11 @@ impl Registry {
         for state in listing.categories.iter_mut().flat_map(|category| &mut category.entries) {
             self.add_job(state);
         }
-        let sums = self.job_sums();
+        let sums = match catalog {
+            CatalogName::Models => self.job_sums(),
+            CatalogName::Loras => sums_of(&listing),
+        };
+        listing.galleries = (catalog == CatalogName::Loras).then(|| self.gallery_summaries());
         listing.stats.queued_count = sums.queued;
         listing.stats.downloading_count = sums.downloading;
         listing.stats.fetching_count = self.open_fetches();
@@ -141,7 +151,13 @@ impl Registry {
             entries: own.entries().map(|entry| known_state(&library, entry, &mut stats)).collect(),
         });
         let categories = categories.collect();
-        Listing { version: state.head.version, date: state.head.date.clone(), stats, categories }
+        Listing {
+            version: state.head.version,
+            date: state.head.date.clone(),
+            stats,
+            categories,
+            galleries: None,
+        }
     }
 
     /// The entry of that file: the one in `dest` when given, else the first in `models`, then in `loras` (decision 1).
@@ -192,6 +208,9 @@ impl Registry {
             plan_import(&self.library(), catalog, head, file, Tagging::Imported, || EntryId::new(now));
         if !change.entries.is_empty() {
             self.commit(turn, vec![change]).await?;
+            let (count, catalog) = (report.added.len(), catalog.as_str());
+            let data = json!({ "catalog": catalog, "added": count, "skipped": report.skipped.len() });
+            self.tell("model.imported", Severity::Success, format!("Imported {count} into {catalog}"), data);
         }
         Ok(report)
     }
@@ -216,8 +235,32 @@ impl Registry {
         let mut change = CatalogChange::of(entry.catalog, self.next_head(entry.catalog));
         change.removed.push(entry.id);
         self.commit(turn, vec![change]).await?;
+        let data = json!({ "file": entry.file(), "dest": entry.dest(), "catalog": entry.catalog.as_str() });
+        self.tell(
+            "model.removed",
+            Severity::Info,
+            format!("Removed {} from the catalog", entry.file()),
+            data,
+        );
         Ok(entry)
     }
+}
+
+/// The jobs of the listed entries alone.
+fn sums_of(listing: &Listing) -> JobSums {
+    let mut sums = JobSums::default();
+    let jobs = listing.categories.iter().flat_map(|category| &category.entries);
+    for job in jobs.filter_map(|state| state.job.as_ref()) {
+        match job.download.state.status_word() {
+            Some(StatusWord::Queued) => sums.queued += 1,
+            Some(StatusWord::Downloading) => {
+                sums.downloading += 1;
+                sums.bytes_per_second += job.progress.bytes_per_second;
+            }
+            _ => {}
+        }
+    }
+    sums
 }
 
 /// What the library knows of an entry, added to the sums.

@@ -155,6 +155,9 @@ impl Registry {
                 format!("`{}` changed meanwhile; ask again", download.path),
             ));
         }
+        if download.state != from {
+            self.tell_download(&download);
+        }
         Ok(self.inner.jobs.put(download))
     }
 

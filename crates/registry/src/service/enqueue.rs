@@ -139,6 +139,7 @@ impl Registry {
 
     async fn insert(&self, new: Vec<Download>) -> Result<Vec<Arc<JobState>>> {
         let added = self.inner.store.insert_downloads(new).await?;
+        added.iter().for_each(|download| self.tell_download(download));
         Ok(added.into_iter().map(|download| self.inner.jobs.put(download)).collect())
     }
 

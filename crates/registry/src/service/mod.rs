@@ -14,6 +14,7 @@ mod downloads;
 mod enqueue;
 mod entries;
 mod environment;
+mod events;
 mod gallery;
 mod hashing;
 mod health;
@@ -69,7 +70,11 @@ pub use civitai::{
 pub use doctor::{Check, CheckOutcome, Health};
 pub use downloads::{BatchReport, DownloadFilter, Enqueue, Enqueued, JobState, Placement, Skipped};
 pub use environment::EnvSetting;
-pub use gallery::{GalleryFilter, GalleryImage, GalleryProgress, GalleryRequest, MediaFile, ModelGallery};
+pub use events::{Event, EventFilter, Severity};
+pub use gallery::{
+    GalleryFilter, GalleryImage, GalleryProgress, GalleryRequest, GallerySummaries, GallerySummary,
+    MediaFile, ModelGallery, SearchMode, ThumbnailProgress,
+};
 pub use hashing::HashingProgress;
 pub use identification::{FileFacts, TriggerWordFact, inspect_file};
 pub use metadata::{FetchScope, FetchState, FetchWord};

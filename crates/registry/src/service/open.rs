@@ -100,6 +100,7 @@ impl Registry {
         self.close_downloads().await;
         self.inner.tasks.close();
         self.inner.tasks.wait().await;
+        self.save_events().await;
         self.sync_catalog_files().await;
         if let Err(error) = self.save_files().await {
             tracing::error!(error = &error as &dyn std::error::Error, "what is known of files was not saved");

@@ -7,10 +7,14 @@ use super::activity::Activity;
 use super::adoption::Adoptions;
 use super::civitai::Lookups;
 use super::environment::Secrets;
-use super::gallery::GalleryRuns;
+use super::events::Events;
+use super::gallery::{GalleryRuns, Summaries, ThumbnailRun};
 use super::hashing::Hashings;
 use super::metadata::Fetches;
 use crate::error::Result;
+
+/// As many as one run may have workers.
+const MEDIA_AT_ONCE: usize = 20;
 
 /// Shared by all of them.
 #[derive(Debug)]
@@ -27,6 +31,14 @@ pub(crate) struct Studio {
     pub(crate) hashings: Hashings,
     /// Runs that fetch many images.
     pub(crate) gallery_runs: GalleryRuns,
+    /// What happened lately.
+    pub(crate) events: Events,
+    /// What lists show of galleries.
+    pub(crate) summaries: Summaries,
+    /// The run that makes missing thumbnails.
+    pub(crate) thumbnail_run: ThumbnailRun,
+    /// Files of image hosts that are fetched at once, over all runs.
+    pub(crate) media_places: Semaphore,
     /// Secrets that were set while the server ran.
     pub(crate) secrets: Secrets,
     /// Thumbnails that are made at once; each may hold a whole picture.
@@ -42,6 +54,10 @@ impl Default for Studio {
             adoptions: Adoptions::default(),
             hashings: Hashings::default(),
             gallery_runs: GalleryRuns::default(),
+            events: Events::default(),
+            summaries: Summaries::default(),
+            thumbnail_run: ThumbnailRun::default(),
+            media_places: Semaphore::new(MEDIA_AT_ONCE),
             secrets: Secrets::default(),
             thumbnails: Semaphore::new(1),
         }
@@ -52,6 +68,7 @@ impl Registry {
     /// Takes over what the database holds; part of `open`.
     pub(crate) async fn open_studio(&self) -> Result<()> {
         self.open_secrets().await?;
+        self.open_events().await?;
         self.open_activity().await?;
         self.open_metadata().await?;
         self.open_gallery().await?;
@@ -60,6 +77,7 @@ impl Registry {
 
     /// Starts background work; part of `start`.
     pub(crate) fn start_studio(&self) {
+        self.start_events();
         self.start_metadata();
         self.resume_adoption();
         self.start_hashing();

@@ -40,6 +40,7 @@ pub(super) async fn run(registry: Registry, stored: StoredDownload, live: Arc<Li
     let _ended: DropGuard = live.ended.clone().drop_guard();
     let claimed = stored.download.clone();
     tracing::info!(download.id = %claimed.id, file = %claimed.path, attempt = claimed.attempts, "download started");
+    registry.tell_download(&Download { state: DownloadState::Downloading, ..claimed.clone() });
     let mut keeper = Keeper { registry: registry.clone(), live: Arc::clone(&live), noted: claimed.clone() };
     let work = AssertUnwindSafe(keeper.run(Attempt {
         registry: registry.clone(),
@@ -171,6 +172,7 @@ impl Keeper {
         if let Some(fact) = fact {
             self.registry.library_mut().set_file(download.path.clone(), Some(fact));
         }
+        self.registry.tell_download(&download);
         inner.jobs.put(download);
         Ok(())
     }

@@ -6,13 +6,15 @@ use axum::routing::{get, post};
 use axum::{Json as JsonBody, Router};
 use http::{HeaderMap, StatusCode};
 use lorakeep_registry::error::Thing;
-use lorakeep_registry::{Error, GalleryFilter, GalleryImage, GalleryRequest};
+use lorakeep_registry::{Error, GalleryFilter, GalleryImage};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::civitai::upstream_refusal;
 use super::extract::{self, FileName, Json, PathId, Query};
+use super::gallery_run::{Action, RunBody};
 use super::media;
+use super::views::row;
 use crate::app::{App, AppState};
 use crate::envelope::Refusal;
 
@@ -37,41 +39,6 @@ async fn download_single(State(app): AppState, PathId(image_id): PathId) -> Resu
         view.extend(row);
     }
     Ok(JsonBody(view))
-}
-
-/// One image with the columns that existing clients know.
-fn row(image: &GalleryImage) -> Value {
-    json!({
-        "civitai_id": image.id.to_string(),
-        "file_uuid": image.file_uuid,
-        "type": image.kind,
-        "ext": image.extension,
-        "file_path": image.file_path,
-        "thumb_path": image.thumb_path,
-        "meta_path": image.meta_path(),
-        "model_id": image.model_id,
-        "post_id": image.post_id,
-        "post_title": null,
-        "username": image.username,
-        "base_model": image.base_model,
-        "width": image.width,
-        "height": image.height,
-        "duration": null,
-        "audio": 0,
-        "file_size": image.file_size,
-        "created_at": image.created_at,
-        "downloaded_at": super::views::time(image.downloaded_at),
-        "reactions": image.reactions,
-        "comments": image.comments,
-        "collected": 0,
-        "has_meta": u8::from(!image.meta.is_null()),
-        "has_gen_data": u8::from(image.generation_data.is_some()),
-        "source": image.source,
-        "search_mode": "fixed",
-        "starred": u8::from(image.is_starred),
-        "prompt": image.prompt(),
-        "thumb_size": image.thumb_size,
-    })
 }
 
 async fn to_input(State(app): AppState, PathId(image_id): PathId) -> Result<JsonBody<Value>, Refusal> {
@@ -167,6 +134,7 @@ async fn list(
         "skipped": progress.skipped,
         "total": progress.total,
         "pages_fetched": progress.pages_fetched,
+        "error": progress.error,
         "counted": gallery.images.len(),
         "gallery_card": rows(&card),
         "gallery_card_bytes": bytes(&card),
@@ -177,42 +145,22 @@ async fn list(
     })))
 }
 
-/// What a run is asked to do. Fields that only the original needed are passed over.
-#[derive(Debug, Deserialize)]
-struct RunBody {
-    action: String,
-    version_id: Option<u64>,
-    sort: Option<String>,
-    period: Option<String>,
-}
-
-/// `start`, `start:N` (N images), `start:cards` (those of the author), `stop`.
 async fn run(
     State(app): AppState,
     PathId(model_id): PathId,
     Json(body): Json<RunBody>,
 ) -> Result<JsonBody<Value>, Refusal> {
-    let registry = app.registry();
-    if body.action == "stop" {
-        registry.stop_gallery(model_id);
-        return Ok(JsonBody(json!({ "status": "stopping" })));
-    }
-    let unknown =
-        || Refusal::new(StatusCode::BAD_REQUEST, "unknown_action", "action must be 'start' or 'stop'");
-    let limit = match body.action.strip_prefix("start").ok_or_else(unknown)? {
-        "" | ":cards" => None,
-        rest => Some(rest.strip_prefix(':').and_then(|number| number.parse().ok()).ok_or_else(unknown)?),
+    let status = match body.into_action()? {
+        Action::Start(request) => {
+            app.registry().start_gallery(model_id, request)?;
+            "downloading"
+        }
+        Action::Stop => {
+            app.registry().stop_gallery(model_id);
+            "stopping"
+        }
     };
-    let request = GalleryRequest {
-        limit,
-        only_author: body.action == "start:cards",
-        version_id: body.version_id,
-        sort: body.sort,
-        period: body.period,
-        browsing_level: None,
-    };
-    registry.start_gallery(model_id, request)?;
-    Ok(JsonBody(json!({ "status": "downloading" })))
+    Ok(JsonBody(json!({ "status": status })))
 }
 
 async fn delete_all(

@@ -3,6 +3,7 @@
 //! `docs/http-api.md` is its page. Handlers parse, call one method of the registry and translate.
 
 mod adoption;
+mod backfill;
 mod cache;
 mod civitai;
 mod civitai_image;
@@ -10,8 +11,11 @@ mod civitai_map;
 mod downloads;
 mod entries;
 mod environment;
+mod event_stream;
+mod events;
 mod files;
 mod gallery;
+mod gallery_run;
 mod loras;
 mod media;
 mod metadata;
@@ -23,14 +27,18 @@ mod sync;
 mod verification;
 mod views;
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use lorakeep_registry::Registry;
-use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::app::App;
+use crate::problem::Problem;
+
 use crate::{auth, extract, multipart, tus};
 
 /// Catalog files that are read at once; each may hold [`multipart::MAX_DOCUMENT_BYTES`] of memory.
@@ -41,6 +49,9 @@ pub(crate) struct Studio {
     listings: cache::Listings,
     civitai_map: civitai_map::Cache,
     status: status::StatusStream,
+    /// Places for those who watch events; each costs a connection.
+    watchers: Arc<Semaphore>,
+    shutdown: CancellationToken,
     imports: Semaphore,
 }
 
@@ -49,9 +60,23 @@ impl Studio {
         Self {
             listings: cache::Listings::default(),
             civitai_map: civitai_map::Cache::default(),
-            status: status::StatusStream::new(registry, shutdown),
+            status: status::StatusStream::new(registry, shutdown.clone()),
+            watchers: Arc::new(Semaphore::new(status::MAX_WATCHERS)),
+            shutdown,
             imports: Semaphore::new(IMPORTS_AT_ONCE),
         }
+    }
+}
+
+impl Studio {
+    /// A place for one who watches; an error when there are too many.
+    fn watcher_place(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        Arc::clone(&self.watchers).try_acquire_owned().map_err(|_| status::too_many())
+    }
+
+    /// Ends with the server.
+    fn shutdown(&self) -> WaitForCancellationFutureOwned {
+        self.shutdown.clone().cancelled_owned()
     }
 }
 
@@ -62,6 +87,8 @@ pub(crate) fn routes(app: &App) -> Router<App> {
         .merge(file_routes())
         .merge(civitai::routes())
         .merge(loras::routes())
+        .merge(backfill::routes())
+        .merge(events::routes())
         .merge(gallery::routes())
         .merge(metadata::routes())
         .merge(sync::routes())

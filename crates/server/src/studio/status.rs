@@ -1,30 +1,28 @@
 //! The event stream of downloads: a frame at once, then one each second, made once for all who watch.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use axum::body::Body;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::{self, Stream};
 use http::StatusCode;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use lorakeep_registry::Registry;
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::event_stream::{answer, data_frame};
 use super::views::DownloadView;
 use crate::app::AppState;
 use crate::envelope::Refusal;
 use crate::problem::Problem;
 
 /// Watchers at once; each costs a connection.
-const MAX_WATCHERS: usize = 512;
+pub(super) const MAX_WATCHERS: usize = 512;
 /// The pace of the frames that the contract promises.
 const PACE: Duration = Duration::from_secs(1);
 
@@ -67,7 +65,7 @@ impl StatusStream {
     }
 }
 
-fn too_many() -> Problem {
+pub(super) fn too_many() -> Problem {
     let status = StatusCode::SERVICE_UNAVAILABLE;
     let detail = format!("{MAX_WATCHERS} clients watch already, try again later");
     Problem { retry_after_seconds: Some(5), ..Problem::new(status, "busy", detail) }
@@ -129,24 +127,11 @@ impl Ticker {
                 downloads.insert(file.to_owned(), view);
             }
         }
-        framed(&FrameView { downloads, timestamp: self.registry.now().timestamp_micros() as f64 / 1e6 })
+        // Bare data: nothing else is ever sent.
+        data_frame(&FrameView { downloads, timestamp: self.registry.now().timestamp_micros() as f64 / 1e6 })
     }
 }
 
-/// `data: <json>` and an empty line; nothing else is ever sent.
-fn framed(view: &FrameView) -> Bytes {
-    let mut frame = b"data: ".to_vec();
-    serde_json::to_writer(&mut frame, view).expect("strings and numbers always serialise");
-    frame.extend_from_slice(b"\n\n");
-    frame.into()
-}
-
 pub(super) async fn stream(State(app): AppState) -> Result<Response, Refusal> {
-    let frames = app.studio().status.watch()?;
-    let headers = [
-        (CONTENT_TYPE.as_str(), "text/event-stream"),
-        (CACHE_CONTROL.as_str(), "no-cache"),
-        ("x-accel-buffering", "no"),
-    ];
-    Ok((headers, Body::from_stream(frames.map(Ok::<_, Infallible>))).into_response())
+    Ok(answer(app.studio().status.watch()?))
 }

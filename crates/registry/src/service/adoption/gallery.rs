@@ -266,16 +266,21 @@ fn record_of(id: u64, known: &Known, metadata: &Value, now: DateTime<Utc>) -> Ga
             .cloned()
             .unwrap_or_else(|| list(metadata, "modelVersionIds").filter_map(Value::as_u64).collect()),
         post_id: count("post_id", "postId"),
+        post_title: word("post_title", "postTitle"),
         username: word("username", "username").or(username),
         base_model: word("base_model", "baseModel"),
         width: count("width", "width"),
         height: count("height", "height"),
+        duration: row.get("duration").and_then(Value::as_f64),
+        has_audio: whole(&row, "audio") == Some(1),
         created_at: word("created_at", "createdAt"),
         downloaded_at: text(&row, "downloaded_at").and_then(|text| moment(&text)).unwrap_or(now),
         reactions: whole(&row, "reactions").unwrap_or_else(|| {
             ["heartCount", "likeCount"].iter().filter_map(|field| whole(stats, field)).sum()
         }),
         comments: whole(&row, "comments").or_else(|| whole(stats, "commentCount")).unwrap_or_default(),
+        collected: whole(&row, "collected").unwrap_or_default(),
+        search_mode: text(&row, "search_mode").unwrap_or_else(|| "fixed".to_owned()),
         source: text(&row, "source").unwrap_or_else(|| "community".to_owned()),
         is_starred: whole(&row, "starred") == Some(1) || flag(&row, "starred"),
         meta: meta.filter(|meta| meta.is_object()).cloned().or(prompt).unwrap_or_default(),

@@ -5,8 +5,9 @@ mod keeping;
 use std::io;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::json;
 
-use super::{Page, PageRequest, Registry, bad_cursor};
+use super::{Page, PageRequest, Registry, Severity, bad_cursor};
 use crate::domain::{BinItemId, FileFact, ModelPath};
 use crate::error::{Error, Result, Thing};
 use crate::files::{BinFolders, BinPlace, Item, Kind, folder_error, io_error, stamp_at};
@@ -56,7 +57,9 @@ impl Registry {
         let path = self.find_entry(file, dest)?.entry.path.clone();
         self.cancel_jobs_at(&path).await?;
         let registry = self.clone();
+        let data = json!({ "file": path.file.as_str(), "dest": path.folder.as_str(), "purged": purge });
         let item = self.uninterrupted(async move { registry.delete_at(path, purge).await }).await?;
+        self.tell("model.deleted", Severity::Info, format!("Deleted {file}"), data);
         Ok(Deleted { file: file.to_owned(), item })
     }
 

@@ -5,49 +5,33 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures_util::{StreamExt, stream};
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use crate::error::{Error, Result};
+use super::fetch::{Known, Provenance};
+use super::request::{GalleryRequest, Plan};
+use crate::error::Result;
 use crate::service::Registry;
-use crate::upstream::civitai::{Image, ImageFeed, ImagePage};
+use crate::upstream::civitai::{Image, ImagePage};
 
-/// Images of a run when nobody says how many.
-const USUAL: u32 = 200;
-/// Images of a run at most.
-const MOST: u32 = 1000;
-/// Images that are fetched at once.
-const AT_ONCE: usize = 4;
-
-/// What a run is to fetch.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct GalleryRequest {
-    /// Images at most, 1 to 1,000; 200 when absent.
-    pub limit: Option<u32>,
-    /// Only those of the model's author, as its card shows them.
-    pub only_author: bool,
-    /// Only those made with this version.
-    pub version_id: Option<u64>,
-    /// `Most Reactions`, `Newest`, …
-    pub sort: Option<String>,
-    /// `AllTime`, `Month`, …
-    pub period: Option<String>,
-    /// Bits of CivitAI's levels; all of them when absent.
-    pub browsing_level: Option<u32>,
-}
+/// Runs whose progress is remembered; ended ones are forgotten first.
+const REMEMBERED: usize = 1000;
 
 /// How a run stands.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GalleryProgress {
     /// `idle`, `downloading`, `stopping`, `done`, `error`.
     pub status: &'static str,
     /// Images that it brought.
     pub downloaded: u64,
-    /// Images that were here, or could not be fetched.
+    /// Images that were here, were not wanted, or could not be fetched.
     pub skipped: u64,
     /// Images that it looked at.
     pub total: u64,
     /// Pages of the feed.
     pub pages_fetched: u64,
+    /// Why it ended early.
+    pub error: Option<String>,
 }
 
 /// Runs by model.
@@ -65,46 +49,64 @@ impl GalleryRuns {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn change(&self, model_id: u64, change: impl FnOnce(&mut GalleryProgress)) {
-        if let Some(run) = self.runs().get_mut(&model_id) {
-            change(&mut run.progress);
+    /// How every run stands that is remembered.
+    pub(super) fn progress_of_all(&self) -> Vec<(u64, GalleryProgress)> {
+        self.runs().iter().map(|(model_id, run)| (*model_id, run.progress.clone())).collect()
+    }
+
+    /// Begins a run unless one goes on already.
+    fn begin(&self, model_id: u64, stop: &CancellationToken) -> bool {
+        let mut runs = self.runs();
+        if runs.get(&model_id).is_some_and(Run::goes_on) {
+            return false;
         }
+        if runs.len() >= REMEMBERED {
+            runs.retain(|_, run| run.goes_on());
+        }
+        let progress = GalleryProgress { status: "downloading", ..GalleryProgress::default() };
+        runs.insert(model_id, Run { progress, stop: stop.clone() });
+        true
+    }
+}
+
+impl Run {
+    fn goes_on(&self) -> bool {
+        matches!(self.progress.status, "downloading" | "stopping")
     }
 }
 
 impl Registry {
-    /// Starts a run for a model; one that runs already goes on as it is.
+    /// Starts a run for a model; one that goes on already goes on as it is.
+    ///
+    /// `Invalid` for a wish out of bounds, `Unavailable` (`not_configured`) for one that CivitAI fulfils with a key alone.
     pub fn start_gallery(&self, model_id: u64, request: GalleryRequest) -> Result<()> {
-        let limit = request.limit.unwrap_or(USUAL);
-        if !(1..=MOST).contains(&limit) {
-            let message = format!("a gallery run takes 1 to {MOST} images, not {limit}");
-            return Err(Error::invalid("out_of_range", "action", message));
-        }
+        let plan = Plan::of(request, self.inner.jobs.upstreams.civitai.credential().is_some())?;
         let stop = self.inner.stopping.child_token();
-        {
-            let mut runs = self.inner.studio.gallery_runs.runs();
-            if runs
-                .get(&model_id)
-                .is_some_and(|run| matches!(run.progress.status, "downloading" | "stopping"))
-            {
-                return Ok(());
-            }
-            let progress = GalleryProgress { status: "downloading", ..GalleryProgress::default() };
-            runs.insert(model_id, Run { progress, stop: stop.clone() });
+        if !self.inner.studio.gallery_runs.begin(model_id, &stop) {
+            return Ok(());
         }
+        self.inner.studio.summaries.bump();
         let registry = self.clone();
         self.inner.tasks.spawn(async move {
             let ended = tokio::select! {
-                ended = registry.run_gallery(model_id, request, limit as usize) => ended,
+                ended = registry.run_gallery(model_id, plan) => ended,
                 () = stop.cancelled() => Ok(()),
             };
-            let status = if ended.is_ok() { "done" } else { "error" };
-            if let Err(error) = ended {
-                tracing::warn!(model_id, error = %crate::error::chain(&error), "a gallery run has failed");
-            }
-            registry.inner.studio.gallery_runs.change(model_id, |progress| progress.status = status);
+            registry.end_gallery(model_id, ended);
         });
         Ok(())
+    }
+
+    fn end_gallery(&self, model_id: u64, ended: Result<()>) {
+        if let Err(error) = &ended {
+            tracing::warn!(model_id, error = %crate::error::chain(error), "a gallery run has failed");
+        }
+        self.change_run(model_id, |progress| match ended {
+            Ok(()) => progress.status = "done",
+            Err(error) => {
+                (progress.status, progress.error) = ("error", Some(error.to_string()));
+            }
+        });
     }
 
     /// Asks a run to stop; a file that is being written is dropped.
@@ -115,39 +117,42 @@ impl Registry {
             }
             run.stop.cancel();
         }
+        self.inner.studio.summaries.bump();
     }
 
     /// How the run of a model stands.
     pub fn gallery_progress(&self, model_id: u64) -> GalleryProgress {
-        let idle = GalleryProgress { status: "idle", ..GalleryProgress::default() };
-        self.inner.studio.gallery_runs.runs().get(&model_id).map_or(idle, |run| run.progress)
+        let idle = || GalleryProgress { status: "idle", ..GalleryProgress::default() };
+        self.inner.studio.gallery_runs.runs().get(&model_id).map_or_else(idle, |run| run.progress.clone())
     }
 
-    async fn run_gallery(&self, model_id: u64, request: GalleryRequest, limit: usize) -> Result<()> {
+    fn change_run(&self, model_id: u64, change: impl FnOnce(&mut GalleryProgress)) {
+        if let Some(run) = self.inner.studio.gallery_runs.runs().get_mut(&model_id) {
+            change(&mut run.progress);
+        }
+        self.inner.studio.summaries.bump();
+    }
+
+    async fn run_gallery(&self, model_id: u64, mut plan: Plan) -> Result<()> {
         let civitai = &self.inner.jobs.upstreams.civitai;
-        let author = if request.only_author { civitai.model(model_id).await?.head.creator } else { None };
-        let source = if author.is_some() { "original" } else { "community" };
-        let feed = ImageFeed {
-            model_id: Some(model_id),
-            version_id: request.version_id,
-            username: author,
-            sort: request.sort,
-            period: request.period,
-            browsing_level: request.browsing_level,
-        };
-        let (mut cursor, mut left) = (None, limit);
+        plan.feed.model_id = Some(model_id);
+        if plan.only_author {
+            plan.feed.username = civitai.model(model_id).await?.head.creator;
+            // Without an author nobody's images are the author's.
+            plan.only_author = plan.feed.username.is_some();
+        }
+        let (mut cursor, mut left) = (None, plan.limit);
         while left > 0 {
-            let ImagePage { images, next_cursor } = civitai.images(&feed, cursor.as_deref()).await?;
+            let ImagePage { images, next_cursor } = civitai.images(&plan.feed, cursor.as_deref()).await?;
             let images: Vec<Image> = images.into_iter().take(left).collect();
             left -= images.len();
             let is_last = images.is_empty();
-            self.inner.studio.gallery_runs.change(model_id, |progress| {
+            self.change_run(model_id, |progress| {
                 progress.pages_fetched += 1;
                 progress.total += images.len() as u64;
             });
-            stream::iter(images)
-                .for_each_concurrent(AT_ONCE, |image| self.keep_one(model_id, image, source))
-                .await;
+            let keep = |image| self.keep_one(model_id, image, &plan);
+            stream::iter(images).for_each_concurrent(plan.workers, keep).await;
             match next_cursor {
                 Some(next) if !is_last && cursor.as_ref() != Some(&next) => cursor = Some(next),
                 _ => break,
@@ -156,16 +161,36 @@ impl Registry {
         Ok(())
     }
 
-    async fn keep_one(&self, model_id: u64, image: Image, source: &str) {
+    async fn keep_one(&self, model_id: u64, image: Image, plan: &Plan) {
         let image_id = image.id;
-        let is_here = self.gallery_image(image_id).await.is_ok();
-        let kept = if is_here { None } else { Some(self.keep_image_of(image, source, Some(model_id)).await) };
-        if let Some(Err(error)) = &kept {
+        let kept = self.keep_wanted(model_id, image, plan).await;
+        if let Err(error) = &kept {
             tracing::info!(image_id, %error, "an image of a gallery was not fetched");
         }
-        self.inner.studio.gallery_runs.change(model_id, |progress| match kept {
-            Some(Ok(_)) => progress.downloaded += 1,
+        self.change_run(model_id, |progress| match kept {
+            Ok(true) => progress.downloaded += 1,
             _ => progress.skipped += 1,
         });
+    }
+
+    /// Answers whether the image is new here.
+    async fn keep_wanted(&self, model_id: u64, image: Image, plan: &Plan) -> Result<bool> {
+        let is_here = self.gallery_image(image.id).await.is_ok();
+        if is_here || (plan.needs_meta && !image.meta.is_object()) {
+            return Ok(false);
+        }
+        let mut known = Known::default();
+        if plan.asks_the_site() {
+            let data = self.inner.jobs.upstreams.civitai.generation_data(image.id).await?;
+            let data = data.map_or(Value::Null, |data| data.data);
+            if !plan.is_wanted(&data) {
+                return Ok(false);
+            }
+            known.generation = Some(data);
+        }
+        let _place = self.inner.studio.media_places.acquire().await;
+        let provenance =
+            Provenance { source: plan.source(), search_mode: plan.mode.as_str(), model_id: Some(model_id) };
+        self.keep_image_of(image, provenance, known).await.map(|_| true)
     }
 }

@@ -21,28 +21,55 @@ impl Registry {
             Err(Error::NotFound { .. }) => {}
             known => return known,
         }
-        let image = self.inner.jobs.upstreams.civitai.image(image_id).await?;
-        self.keep_image_of(image, "community", None).await
+        let image = self.image_of_civitai(image_id).await?;
+        let provenance = Provenance { source: "community", search_mode: "fixed", model_id: None };
+        self.keep_image_of(image, provenance, Known::default()).await
+    }
+
+    /// From the public API, else from the site itself, which shows more to those with a key.
+    async fn image_of_civitai(&self, image_id: u64) -> Result<Image> {
+        let civitai = &self.inner.jobs.upstreams.civitai;
+        let refused = match civitai.image(image_id).await {
+            Ok(image) => return Ok(image),
+            Err(error) => error,
+        };
+        match civitai.site_image(image_id).await {
+            Ok(Some(image)) => Ok(image),
+            Ok(None) => Err(refused.into()),
+            Err(error) => {
+                tracing::debug!(image_id, %error, "the site itself does not show the image either");
+                Err(refused.into())
+            }
+        }
     }
 
     /// Fetches the bytes of a known image and keeps it for a model, which the versions name when nobody does.
     pub(super) async fn keep_image_of(
         &self,
         image: Image,
-        source: &str,
-        model_id: Option<u64>,
+        provenance: Provenance,
+        known: Known,
     ) -> Result<GalleryImage> {
         let (part, uuid) = (PartFile(self.media_part(image.id)), uuid_of(&image));
         let folder = self.gallery_dir().join(shard(image.id));
-        tokio::fs::create_dir_all(&folder).await.map_err(not_written)?;
+        for folder in [&folder, &self.media_parts()] {
+            tokio::fs::create_dir_all(folder).await.map_err(not_written)?;
+        }
         let media = self.bytes_of(&image, uuid.as_deref(), &part.0).await?;
         let name = format!("{}{}", image.id, media.format.extension());
         tokio::fs::rename(&part.0, folder.join(&name)).await.map_err(not_written)?;
         let thumb_size = self
             .make_thumbnail(&folder.join(&name), media.format, &folder.join(thumb_name(image.id)))
             .await?;
-        let mut record = self.record_of(image, source, uuid, media, thumb_size).await;
-        record.model_id = model_id.unwrap_or(record.model_id);
+        let generation = match known.generation {
+            Some(generation) => Some(generation),
+            // Worth having, not worth a failure.
+            None => {
+                let asked = self.inner.jobs.upstreams.civitai.generation_data(image.id).await;
+                asked.ok().flatten().map(|generation| generation.data)
+            }
+        };
+        let record = self.record_of(image, &provenance, Kept { uuid, media, thumb_size, generation });
         self.save_gallery_image(&record).await?;
         Ok(record)
     }
@@ -50,7 +77,12 @@ impl Registry {
     fn media_part(&self, image_id: u64) -> PathBuf {
         // Another request for the same image writes a part of its own; the last one to finish is kept.
         let chance = fastrand::u64(..);
-        self.gallery_dir().join(shard(image_id)).join(format!(".{image_id}.{chance:x}.part"))
+        self.media_parts().join(format!("{image_id}.{chance:x}.part"))
+    }
+
+    /// Holds files that are not whole yet.
+    pub(super) fn media_parts(&self) -> PathBuf {
+        self.gallery_dir().join(".parts")
     }
 
     /// The bytes from the image host, or from a copy that is here under another id.
@@ -78,7 +110,12 @@ impl Registry {
     }
 
     /// Answers the thumbnail's length, when there is one.
-    async fn make_thumbnail(&self, path: &Path, format: MediaFormat, target: &Path) -> Result<Option<u64>> {
+    pub(super) async fn make_thumbnail(
+        &self,
+        path: &Path,
+        format: MediaFormat,
+        target: &Path,
+    ) -> Result<Option<u64>> {
         let _turn = self.inner.studio.thumbnails.acquire().await;
         let (path, target) = (path.to_owned(), target.to_owned());
         let made = self.blocking("making a thumbnail", move || {
@@ -88,41 +125,42 @@ impl Registry {
         made.await
     }
 
-    async fn record_of(
-        &self,
-        image: Image,
-        source: &str,
-        file_uuid: Option<String>,
-        media: FetchedMedia,
-        thumb_size: Option<u64>,
-    ) -> GalleryImage {
+    fn record_of(&self, image: Image, provenance: &Provenance, kept: Kept) -> GalleryImage {
+        let Kept { uuid, media, thumb_size, generation } = kept;
         let folder = shard(image.id);
-        // Worth having, not worth a failure.
-        let generation = self.inner.jobs.upstreams.civitai.generation_data(image.id).await.ok().flatten();
+        let generation = generation.filter(Value::is_object);
+        let of_site = generation.as_ref().and_then(|data| data.get("meta")).filter(|meta| meta.is_object());
+        let meta =
+            if image.meta.is_null() { of_site.cloned().unwrap_or_default() } else { image.meta.clone() };
         GalleryImage {
             id: image.id,
-            file_uuid,
+            file_uuid: uuid,
             kind: if media.format.is_video() { "video" } else { "image" }.to_owned(),
             extension: media.format.extension().to_owned(),
             file_path: format!("{folder}/{}{}", image.id, media.format.extension()),
             thumb_path: thumb_size.map(|_| format!("{folder}/{}", thumb_name(image.id))),
             file_size: media.size_bytes,
             thumb_size,
-            model_id: self.model_of(&image),
+            model_id: provenance.model_id.unwrap_or_else(|| self.model_of(&image)),
             version_ids: image.resources().into_iter().map(|(version_id, ..)| version_id).collect(),
             post_id: image.post_id,
+            post_title: image.post_title,
             username: image.username,
             base_model: image.base_model,
             width: image.width,
             height: image.height,
+            duration: image.duration,
+            has_audio: image.has_audio,
             created_at: image.created_at,
             downloaded_at: self.now(),
             reactions: image.reactions,
             comments: image.comments,
-            source: source.to_owned(),
+            collected: image.collected,
+            source: provenance.source.to_owned(),
+            search_mode: provenance.search_mode.to_owned(),
             is_starred: false,
-            meta: image.meta,
-            generation_data: generation.map(|generation| generation.data).filter(Value::is_object),
+            meta,
+            generation_data: generation,
         }
     }
 
@@ -137,6 +175,31 @@ impl Registry {
     }
 }
 
+/// How an image came here.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Provenance {
+    /// `original` or `community`.
+    pub(super) source: &'static str,
+    pub(super) search_mode: &'static str,
+    /// The model that it is kept for; its versions tell when nobody does.
+    pub(super) model_id: Option<u64>,
+}
+
+/// What is known of an image before it is fetched.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// The site's generation data; asked for when absent.
+    pub(super) generation: Option<Value>,
+}
+
+/// What came of fetching.
+struct Kept {
+    uuid: Option<String>,
+    media: FetchedMedia,
+    thumb_size: Option<u64>,
+    generation: Option<Value>,
+}
+
 /// A file that is not whole yet; gone when it is given up, also when nobody waits for it any more.
 struct PartFile(PathBuf);
 
@@ -147,7 +210,7 @@ impl Drop for PartFile {
     }
 }
 
-fn thumb_name(image_id: u64) -> String {
+pub(super) fn thumb_name(image_id: u64) -> String {
     format!("{image_id}.thumb.jpg")
 }
 

@@ -54,6 +54,7 @@ impl Registry {
     pub async fn set_preview(&self, image_id: u64) -> Result<u64> {
         let image = self.gallery_image(image_id).await?;
         self.inner.store.save_preview(image.model_id as i64, image_id as i64).await?;
+        self.refresh_summary(image.model_id).await?;
         Ok(image.model_id)
     }
 
@@ -62,6 +63,7 @@ impl Registry {
         let image = self.gallery_image(image_id).await?;
         // First out of the index: a file without a row is found again, a row without a file is a broken picture.
         self.inner.store.delete_image(image_id as i64).await?;
+        self.refresh_summary(image.model_id).await?;
         let relative = [Some(image.file_path), image.thumb_path, Some(record_path(image_id))];
         for path in relative.into_iter().flatten().filter_map(|path| self.gallery_path(&path)) {
             match tokio::fs::remove_file(&path).await {
@@ -86,8 +88,16 @@ impl Registry {
         Ok(count)
     }
 
-    /// Makes the index anew when it is empty and records are there; part of `open`.
+    /// Removes what a killed process left half written, and makes the index anew when it is empty and records are there;
+    /// part of `open`.
     pub(crate) async fn open_gallery(&self) -> Result<()> {
+        let parts = self.media_parts();
+        self.blocking("removing parts of the gallery", move || remove_files_in(&parts)).await?;
+        self.restore_index().await?;
+        self.open_summaries().await
+    }
+
+    async fn restore_index(&self) -> Result<()> {
         if self.inner.store.count_images().await? > 0 || !self.gallery_dir().join("media").is_dir() {
             return Ok(());
         }
@@ -124,6 +134,15 @@ fn records_below(root: &Path) -> Vec<GalleryImage> {
             read
         })
         .collect()
+}
+
+/// Removes every file of a folder that holds nothing else; one that stays costs space, not more.
+fn remove_files_in(folder: &Path) {
+    for path in children(folder) {
+        if let Err(error) = std::fs::remove_file(&path) {
+            tracing::warn!(path = %path.display(), %error, "a part of the gallery cannot be removed");
+        }
+    }
 }
 
 /// What a folder holds; a folder that cannot be read holds nothing.

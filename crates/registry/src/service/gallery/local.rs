@@ -102,6 +102,7 @@ impl Registry {
             return Ok(false);
         }
         self.inner.store.save_preview(model_id as i64, image_id as i64).await?;
+        self.refresh_summary(model_id).await?;
         Ok(true)
     }
 }

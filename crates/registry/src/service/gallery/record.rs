@@ -33,6 +33,9 @@ pub struct GalleryImage {
     pub version_ids: Vec<u64>,
     /// The post that it stands in.
     pub post_id: Option<u64>,
+    /// The post's title, when the site told it.
+    #[serde(default)]
+    pub post_title: Option<String>,
     /// Who posted it.
     pub username: Option<String>,
     /// The base model.
@@ -41,6 +44,12 @@ pub struct GalleryImage {
     pub width: Option<u64>,
     /// Pixels.
     pub height: Option<u64>,
+    /// Seconds of a video, when the site told them.
+    #[serde(default)]
+    pub duration: Option<f64>,
+    /// Whether a video has sound, as far as the site told.
+    #[serde(default)]
+    pub has_audio: bool,
     /// When it was posted, as written.
     pub created_at: Option<String>,
     /// When it came here.
@@ -49,8 +58,14 @@ pub struct GalleryImage {
     pub reactions: u64,
     /// Comments at that time.
     pub comments: u64,
+    /// Collections that held it at that time, as far as the site told.
+    #[serde(default)]
+    pub collected: u64,
     /// `original` (of the model's own card) or `community`.
     pub source: String,
+    /// How it was searched for: `fixed`, `trpc` or `rest`.
+    #[serde(default = "fixed")]
+    pub search_mode: String,
     /// Whether a user starred it.
     pub is_starred: bool,
     /// What it was made with; null when that is hidden.
@@ -90,7 +105,8 @@ impl Registry {
         written
             .await?
             .map_err(|error| Error::internal("a record of the gallery cannot be written", error))?;
-        self.index_image(image).await
+        self.index_image(image).await?;
+        self.refresh_summary(image.model_id).await
     }
 
     /// Puts a record into the index.
@@ -100,10 +116,16 @@ impl Registry {
             file_uuid: image.file_uuid.clone(),
             model_id: image.model_id as i64,
             is_starred: image.is_starred,
+            source: image.source.clone(),
+            file_size: image.file_size as i64,
             document: image.document(),
         };
         self.inner.store.save_image(&stored).await
     }
+}
+
+fn fixed() -> String {
+    "fixed".to_owned()
 }
 
 /// `media/AAA/BBB/`: the first and the next three characters of the id, short ones padded with 0.

@@ -194,6 +194,12 @@ impl Registry {
         known.by_entry.values().filter(|fetch| fetch.state.word.is_open()).count() as u64
     }
 
+    /// Whether the last fetch for an entry failed.
+    pub(super) fn has_failed_fetch(&self, id: EntryId) -> bool {
+        let known = self.inner.studio.fetches.known();
+        known.by_entry.get(&id).is_some_and(|fetch| fetch.state.word == FetchWord::Error)
+    }
+
     /// Counts up whenever the number of open fetches may have changed.
     pub(crate) fn fetches_revision(&self) -> u64 {
         self.inner.studio.fetches.revision.load(Ordering::Relaxed)

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use serde_json::json;
+
 use super::queue::FetchWord;
 use super::upstream::{Answers, Finding};
 use crate::domain::{Entry, EntryId, take_over};
 use crate::error::Result;
-use crate::service::Registry;
 use crate::service::activity::ActivityLevel;
+use crate::service::{Registry, Severity};
 
 /// Entries that one round of requests is made for.
 const BATCH: usize = 50;
@@ -33,11 +35,14 @@ impl Registry {
 
     /// Works the queue off; ends early when the registry closes, and what is left is queued at the next start.
     pub(super) async fn fetch_all_queued(&self) -> Result<()> {
+        let mut ended = Vec::new();
         loop {
             let ids = self.inner.studio.fetches.next(BATCH);
             if ids.is_empty() {
+                self.tell_batch(&ended);
                 return Ok(());
             }
+            ended.extend(ids.iter().copied());
             let entries = self.entries_of(&ids).await?;
             let answers = tokio::select! {
                 answers = self.ask_for(&entries) => answers,
@@ -50,6 +55,19 @@ impl Registry {
                 }
             }
         }
+    }
+
+    /// Tells how a whole queue went.
+    fn tell_batch(&self, ended: &[EntryId]) {
+        if ended.is_empty() {
+            return;
+        }
+        let failed = ended.iter().filter(|id| self.has_failed_fetch(**id)).count();
+        let (total, done) = (ended.len(), ended.len() - failed);
+        let severity = if failed == 0 { Severity::Success } else { Severity::Warning };
+        let data = json!({ "total": total, "done": done, "failed": failed });
+        let message = format!("Metadata fetched for {done} of {total} files");
+        self.tell("model.metadata.batch.completed", severity, message, data);
     }
 
     /// The entries as they are now; fetches of those that are gone are forgotten.
@@ -82,10 +100,24 @@ impl Registry {
                 };
                 let origin = if finding.is_local { " (read from the file)" } else { "" };
                 self.log_activity(ActivityLevel::Ok, format!("OK -- {file}: {changes}{origin}")).await;
+                let data = json!({ "file": file, "changes": changes, "local": finding.is_local });
+                self.tell(
+                    "model.metadata.fetched",
+                    Severity::Success,
+                    format!("Metadata of {file} fetched"),
+                    data,
+                );
                 self.change_fetch(entry.id, FetchWord::Done, None).await
             }
             Err(reason) => {
                 self.log_activity(ActivityLevel::Error, format!("ERROR -- {file}: {reason}")).await;
+                let message = format!("Metadata of {file} could not be fetched: {reason}");
+                self.tell(
+                    "model.metadata.failed",
+                    Severity::Error,
+                    message,
+                    json!({ "file": file, "error": reason }),
+                );
                 self.change_fetch(entry.id, FetchWord::Error, Some(reason)).await
             }
         }

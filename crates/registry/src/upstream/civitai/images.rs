@@ -32,6 +32,13 @@ pub(crate) struct Image {
     pub(crate) comments: u64,
     /// What it was made with; null when that is hidden.
     pub(crate) meta: Value,
+    /// The post's title; only the site itself tells it, as the next three.
+    pub(crate) post_title: Option<String>,
+    /// Seconds of a video.
+    pub(crate) duration: Option<f64>,
+    pub(crate) has_audio: bool,
+    /// Collections that hold it.
+    pub(crate) collected: u64,
 }
 
 /// Which images of a feed are wanted.
@@ -46,6 +53,10 @@ pub(crate) struct ImageFeed {
     pub(crate) period: Option<String>,
     /// The bits of levels; all of them when absent.
     pub(crate) browsing_level: Option<u32>,
+    /// `image` or `video`; both when absent.
+    pub(crate) kind: Option<String>,
+    /// Only those that say how they were made.
+    pub(crate) needs_meta: bool,
 }
 
 /// One page of a feed.
@@ -89,6 +100,8 @@ impl Civitai {
             ("sort", feed.sort.clone()),
             ("period", feed.period.clone()),
             ("browsingLevel", Some(level)),
+            ("type", feed.kind.clone()),
+            ("requiringMeta", feed.needs_meta.then(|| "true".to_owned())),
             ("limit", Some("100".to_owned())),
             ("cursor", cursor.map(str::to_owned)),
         ];
@@ -112,7 +125,9 @@ impl Civitai {
 impl Image {
     pub(super) fn read(value: &Value) -> Option<Self> {
         let stats = value.get("stats").unwrap_or(&Value::Null);
-        let count = |field: &str| whole(stats, field).unwrap_or_default();
+        let count = |field: &str| {
+            whole(stats, field).or_else(|| whole(stats, &format!("{field}AllTime"))).unwrap_or_default()
+        };
         Some(Self {
             id: whole(value, "id")?,
             url: text(value, "url"),
@@ -127,6 +142,10 @@ impl Image {
             reactions: count("heartCount") + count("likeCount"),
             comments: count("commentCount"),
             meta: flat_meta(value.get("meta").unwrap_or(&Value::Null)),
+            post_title: text(value, "postTitle"),
+            duration: None,
+            has_audio: false,
+            collected: count("collectedCount"),
         })
     }
 

@@ -1,10 +1,10 @@
 //! CivitAI: models, versions, their files and their download addresses.
 
 mod choice;
-mod generation;
 mod images;
 mod refusals;
 mod search;
+mod site;
 mod wire;
 
 use std::sync::Arc;
@@ -19,9 +19,9 @@ use super::error::UpstreamError;
 use super::http::{Answer, ApiClient, ApiError};
 
 pub(crate) use choice::choose_file;
-pub(crate) use generation::GenerationData;
 pub(crate) use images::{Image, ImageFeed, ImagePage};
 pub(crate) use refusals::{archived, explain, generation_only, taken_down};
+pub(crate) use site::GenerationData;
 pub(crate) use wire::{Model, Version, VersionFile};
 
 /// Hashes that one batch may hold, by the site's rule.

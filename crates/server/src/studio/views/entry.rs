@@ -1,15 +1,15 @@
 //! One entry with the state of its file.
 
 use lorakeep_registry::domain::{Dimension, FileFact, StatusWord, Verification};
-use lorakeep_registry::{Added, EntryPage, EntryState, FacetCount, Facets, JobState};
+use lorakeep_registry::{Added, EntryPage, EntryState, FacetCount, Facets, GallerySummaries, JobState};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use super::listing::Each;
-use super::{fields, percent};
+use super::{fields, gallery, percent};
 
-/// An entry as in the lists.
-pub(super) struct EntryView<'a>(pub(super) &'a EntryState);
+/// An entry as in the lists, with what is in its model's gallery where that is shown.
+pub(super) struct EntryView<'a>(pub(super) &'a EntryState, pub(super) Option<&'a GallerySummaries>);
 
 /// The same with its id and the catalog and the category it is in.
 #[derive(Debug)]
@@ -21,8 +21,13 @@ pub(in crate::studio) struct EntryPageView<'a>(pub(in crate::studio) &'a EntryPa
 impl Serialize for EntryView<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        fields::write(&mut map, &self.0.entry, &[])?;
+        let own: &[&str] = if self.1.is_some() { &gallery::FIELDS } else { &[] };
+        fields::write(&mut map, &self.0.entry, own)?;
         write_state(&mut map, self.0)?;
+        if let Some(galleries) = self.1 {
+            let model_id = self.0.entry.document.id("civitai_model_id");
+            gallery::write(&mut map, model_id.and_then(|model_id| galleries.get(&model_id)))?;
+        }
         map.end()
     }
 }

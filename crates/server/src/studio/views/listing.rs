@@ -1,6 +1,6 @@
 //! A whole catalog, written straight from the registry's listing; and what an import did.
 
-use lorakeep_registry::{CategoryListing, ImportReport, Listing, Stats};
+use lorakeep_registry::{CategoryListing, GallerySummaries, ImportReport, Listing, Stats};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
@@ -15,7 +15,8 @@ impl Serialize for ListingView<'_> {
         map.serialize_entry("version", &self.0.version)?;
         map.serialize_entry("date", &self.0.date)?;
         map.serialize_entry("stats", &StatsView::from(&self.0.stats))?;
-        map.serialize_entry("categories", &Each(&self.0.categories, CategoryView))?;
+        let galleries = self.0.galleries.as_ref();
+        map.serialize_entry("categories", &Each(&self.0.categories, |own| CategoryView(own, galleries)))?;
         map.end()
     }
 }
@@ -29,7 +30,7 @@ impl<'a, T, V: Serialize, F: Fn(&'a T) -> V> Serialize for Each<'a, T, F> {
     }
 }
 
-struct CategoryView<'a>(&'a CategoryListing);
+struct CategoryView<'a>(&'a CategoryListing, Option<&'a GallerySummaries>);
 
 impl Serialize for CategoryView<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -40,7 +41,7 @@ impl Serialize for CategoryView<'_> {
         for (field, value) in category.extra() {
             map.serialize_entry(field, value)?;
         }
-        map.serialize_entry("models", &Each(entries, EntryView))?;
+        map.serialize_entry("models", &Each(entries, |entry| EntryView(entry, self.1)))?;
         map.end()
     }
 }

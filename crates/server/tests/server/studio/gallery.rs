@@ -87,7 +87,7 @@ async fn a_model_s_gallery_has_the_form_of_the_contract() {
     let shown = body["gallery_community"][0].take();
     assert_eq!((&shown["civitai_id"], &shown["starred"]), (&json!("12345678"), &json!(1)));
     let expected = json!({
-        "status": "idle", "downloaded": 0, "skipped": 0, "total": 0, "pages_fetched": 0, "counted": 1, "gallery_card": [],
+        "status": "idle", "downloaded": 0, "skipped": 0, "total": 0, "pages_fetched": 0, "error": null, "counted": 1, "gallery_card": [],
         "gallery_card_bytes": 0, "gallery_community": [null], "gallery_community_bytes": row["file_size"],
         "default_preview": "12345678", "custom_preview": "12345678",
     });
@@ -159,4 +159,112 @@ async fn with_comfyui_s_address_alone_an_image_is_uploaded_under_the_name_that_i
     drop(standin);
     let (status, body) = studio.post("/api/admin/loras/gallery/to-input/12345678").await;
     assert_eq!(status, 502, "{body}");
+}
+
+#[tokio::test]
+async fn styles_in_the_list_show_what_is_in_their_gallery() {
+    let (studio, row) = studio(&[]).await;
+    let other = json!([{"file": "b.safetensors", "dest": "loras"}]);
+    studio.import(CatalogName::Loras, other).await;
+    assert_eq!(studio.post("/api/admin/loras/gallery/12345678/set-preview").await.0, 200);
+    let shown = async || {
+        let (_, list) = studio.get("/api/admin/loras").await;
+        let models = list["categories"][0]["models"].as_array().expect("entries").clone();
+        let gallery = |entry: &Value| {
+            let fields = entry.as_object().expect("an entry").iter();
+            let own = fields.filter(|(field, _)| field.starts_with("gallery_"));
+            Value::Object(own.map(|(field, value)| (field.clone(), value.clone())).collect())
+        };
+        models.iter().map(gallery).collect::<Vec<Value>>()
+    };
+    let of_a = json!({
+        "gallery_count": 1, "gallery_thumb": "12345678", "gallery_thumb_default": "12345678",
+        "gallery_thumb_custom": "12345678", "gallery_orig_count": 0, "gallery_orig_bytes": 0, "gallery_comm_count": 1,
+        "gallery_comm_bytes": row["file_size"], "gallery_dl": null,
+    });
+    let of_b = json!({
+        "gallery_count": 0, "gallery_thumb": null, "gallery_thumb_default": null, "gallery_thumb_custom": null,
+        "gallery_orig_count": 0, "gallery_orig_bytes": 0, "gallery_comm_count": 0, "gallery_comm_bytes": 0,
+        "gallery_dl": null,
+    });
+    assert_eq!(shown().await, [of_a, of_b]);
+    run_to_the_end(&studio, &json!({"action": "start"})).await;
+    let run = json!({"status": "done", "downloaded": 0, "skipped": 1, "total": 1});
+    assert_eq!(shown().await[0]["gallery_dl"], run);
+    let (_, models) = studio.get("/api/admin/models").await;
+    assert!(!models.to_string().contains("gallery_"), "only styles show it");
+}
+
+/// Starts a run of model 7 and waits for its end; answers the gallery then.
+async fn run_to_the_end(studio: &Studio, body: &Value) -> Value {
+    let started = studio.send(studio.request(Method::POST, "/api/admin/loras/7/gallery").json(body)).await;
+    assert_eq!(started, (200, json!({"status": "downloading"})), "{body}");
+    let is_over = |gallery: &Value| gallery["status"] == "done" || gallery["status"] == "error";
+    studio.server.wait_for("/api/admin/loras/7/gallery", is_over).await
+}
+
+#[tokio::test]
+async fn a_run_takes_every_wish_of_the_contract_in_the_forms_that_clients_send() {
+    let (studio, _) = studio(&[("CIVITAI_API_KEY", "civitai_standin_key")]).await;
+    studio.standin.add_image(CivitImage { level: 16, ..CivitImage::new(99, 8, 8).of_version(70) });
+    let wishes = json!({
+        "action": "start:50", "mode": "trpc", "nsfw": false, "sort": "Newest", "period": "AllTime", "version_id": 70,
+        "types": "image,video", "with_meta": true, "from_platform": false, "is_remix": false, "workers": 8,
+        "unknown": [1],
+    });
+    let gallery = run_to_the_end(&studio, &wishes).await;
+    assert_eq!(
+        (&gallery["downloaded"], &gallery["skipped"], &gallery["total"]),
+        (&json!(0), &json!(1), &json!(1))
+    );
+    let asked: Vec<String> = studio.standin.requests().into_iter().map(|seen| seen.query).collect();
+    let feed = asked.iter().find(|query| query.contains("sort=Newest")).expect("the feed was asked");
+    for part in ["modelVersionId=70", "period=AllTime", "browsingLevel=1&", "requiringMeta=true"] {
+        assert!(feed.contains(part), "{part} in {feed}");
+    }
+    let adult = json!({"action": "start", "nsfw": "X", "types": ["image"], "mode": "rest"});
+    assert_eq!(run_to_the_end(&studio, &adult).await["downloaded"], 1);
+    let row = &studio.get("/api/admin/loras/7/gallery").await.1["gallery_community"][0];
+    assert_eq!((&row["civitai_id"], &row["search_mode"]), (&json!("99"), &json!("rest")));
+    let refused = [
+        (json!({"action": "start", "mode": "magic"}), 422),
+        (json!({"action": "start", "nsfw": 3}), 422),
+        (json!({"action": "start", "types": 3}), 422),
+        (json!({"action": "start", "types": ["audio"]}), 400),
+        (json!({"action": "start", "workers": 21}), 400),
+        (json!({"action": "start:1001"}), 400),
+        (json!({"action": "start", "sort": "Best"}), 400),
+    ];
+    for (body, status) in refused {
+        let call = studio.request(Method::POST, "/api/admin/loras/7/gallery").json(&body);
+        assert_eq!(studio.send(call).await.0, status, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn missing_thumbnails_are_made_while_events_tell_it() {
+    let (studio, row) = studio(&[]).await;
+    let thumb = studio.server.data_dir().join("gallery").join(row["thumb_path"].as_str().expect("a path"));
+    std::fs::remove_file(&thumb).expect("removed");
+    let path = "/api/admin/loras/gallery/backfill-thumbs";
+    let answer = studio.server.get(path).await;
+    assert_eq!(answer.header("content-type"), "text/event-stream");
+    let done = "event: done\ndata: {\"total\":1,\"done\":1,\"made\":1,\"failed\":0,\"cancelled\":false}\n\n";
+    assert!(
+        answer.text().starts_with("event: progress\ndata: ") || answer.text() == done,
+        "{}",
+        answer.text()
+    );
+    assert!(answer.text().ends_with(done), "{}", answer.text());
+    assert!(thumb.is_file());
+    assert_eq!(studio.post(&format!("{path}/cancel")).await, (200, json!({"status": "idle"})));
+}
+
+#[tokio::test]
+async fn an_image_that_only_the_site_shows_is_fetched_with_a_key() {
+    let (studio, _) = studio(&[("CIVITAI_API_KEY", "civitai_standin_key")]).await;
+    studio.standin.add_image(CivitImage { site_only: true, ..CivitImage::new(4321, 64, 48) });
+    let (status, row) = studio.post("/api/admin/loras/gallery/download-single/4321").await;
+    assert_eq!(status, 200, "{row}");
+    assert_eq!((&row["post_title"], &row["collected"]), (&json!("A post"), &json!(4)));
 }

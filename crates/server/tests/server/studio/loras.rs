@@ -3,7 +3,7 @@
 use lorakeep_registry::domain::CatalogName;
 use serde_json::{Value, json};
 
-use crate::harness::Studio;
+use crate::harness::{Studio, TestServer};
 
 async fn studio() -> Studio {
     let studio = Studio::start().await;
@@ -49,4 +49,13 @@ async fn compatible_pairs_meet_by_family_unless_asked_for_exactly() {
     assert_eq!(studio.get("/api/admin/loras/compatible/WAN%202.1").await, (200, json!([ghibli()])));
     assert_eq!(studio.get("/api/admin/loras/compatible/WAN%202.1?exact=true").await, (200, json!([])));
     assert_eq!(studio.get("/api/admin/loras/compatible/Nobody").await, (200, json!([])));
+}
+
+#[tokio::test]
+async fn a_download_of_a_model_is_not_counted_among_the_styles() {
+    let server = TestServer::start().await;
+    server.import(&json!([{"file": "a.safetensors", "dest": "vae", "url": "https://a.example/a"}])).await;
+    assert_eq!(server.post("/api/admin/models/download/a.safetensors").await.json()["status"], "queued");
+    let queued = async |list: &str| server.get(list).await.json()["stats"]["queued_count"].clone();
+    assert_eq!((queued("/api/admin/models").await, queued("/api/admin/loras").await), (json!(1), json!(0)));
 }

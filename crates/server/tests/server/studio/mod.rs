@@ -2,6 +2,7 @@
 
 mod civitai;
 mod environment;
+mod events;
 mod gallery;
 mod loras;
 mod metadata;

@@ -1,0 +1,67 @@
+//! Filling in what is missing: thumbnails of the gallery, names of models.
+
+use axum::extract::State;
+use axum::response::Response;
+use axum::routing::{get, post};
+use axum::{Json as JsonBody, Router};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, stream};
+use lorakeep_registry::ThumbnailProgress;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use super::event_stream::{answer, named_frame};
+use crate::app::{App, AppState};
+use crate::envelope::Refusal;
+
+pub(super) fn routes() -> Router<App> {
+    Router::new()
+        .route("/api/admin/loras/gallery/backfill-thumbs", get(thumbnails))
+        .route("/api/admin/loras/gallery/backfill-thumbs/cancel", post(cancel_thumbnails))
+}
+
+/// Starts the run, or joins the one that goes on, and tells how it stands until it ends.
+async fn thumbnails(State(app): AppState) -> Result<Response, Refusal> {
+    let place = app.studio().watcher_place()?;
+    let progress = app.registry().make_missing_thumbnails();
+    let frames = frames(progress).inspect(move |_| {
+        // Held as long as somebody listens.
+        let _ = &place;
+    });
+    Ok(answer(frames.take_until(app.studio().shutdown())))
+}
+
+async fn cancel_thumbnails(State(app): AppState) -> JsonBody<Value> {
+    let was_running = app.registry().cancel_thumbnails();
+    JsonBody(json!({ "status": if was_running { "cancelling" } else { "idle" } }))
+}
+
+/// Events `log` and `progress`, and `done` at the end.
+fn frames(progress: watch::Receiver<ThumbnailProgress>) -> impl Stream<Item = Bytes> + Send + 'static {
+    let ended = stream::unfold(Some((progress, None::<String>, true)), |state| async move {
+        let (mut progress, told, is_first) = state?;
+        if !is_first {
+            progress.changed().await.ok()?;
+        }
+        let now = progress.borrow_and_update().clone();
+        let mut frame = Vec::new();
+        if now.trouble.is_some() && now.trouble != told {
+            frame.extend_from_slice(&named_frame("log", &json!({ "message": now.trouble })));
+        }
+        let name = if now.is_running { "progress" } else { "done" };
+        frame.extend_from_slice(&named_frame(name, &view(&now)));
+        let next = now.is_running.then_some((progress, now.trouble, false));
+        Some((Bytes::from(frame), next))
+    });
+    ended
+}
+
+fn view(progress: &ThumbnailProgress) -> Value {
+    json!({
+        "total": progress.total,
+        "done": progress.done,
+        "made": progress.made,
+        "failed": progress.failed,
+        "cancelled": progress.is_cancelled,
+    })
+}
