@@ -38,7 +38,6 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::app::App;
 use crate::problem::Problem;
-
 use crate::{auth, extract, multipart, tus};
 
 /// Catalog files that are read at once; each may hold [`multipart::MAX_DOCUMENT_BYTES`] of memory.
