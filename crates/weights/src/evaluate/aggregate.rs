@@ -117,16 +117,16 @@ pub(super) fn scale_differs(report: &ModuleReport) -> bool {
 /// How strong the changes are.
 pub(super) fn weights(modules: &[Measured], options: &Options<'_>) -> WeightFacts {
     let reports: Vec<&ModuleReport> = modules.iter().map(|module| &module.report).collect();
-    let energy: f64 = reports.iter().filter_map(|report| energy(report)).sum();
-    let mut shares: Vec<f64> = reports.iter().filter_map(|report| super::aggregate::energy(report)).collect();
+    let total: f64 = reports.iter().filter_map(|report| energy(report)).sum();
+    let mut shares: Vec<f64> = reports.iter().filter_map(|report| energy(report)).collect();
     shares.sort_by(|one, other| other.total_cmp(one));
-    shares.iter_mut().for_each(|share| *share = ratio(*share, energy));
+    shares.iter_mut().for_each(|share| *share = ratio(*share, total));
     let dead: Vec<&&ModuleReport> = reports.iter().filter(|report| report.dead).collect();
     let above = |report: &&&ModuleReport| report.frobenius.is_some_and(|norm| norm > MAX_NORM);
     WeightFacts {
         strength: options.strength,
         measured_modules: shares.len() as u64,
-        frobenius_total: energy.sqrt(),
+        frobenius_total: total.sqrt(),
         frobenius: spread(&reports, |report| report.frobenius),
         rms_entry: spread(&reports, |report| report.rms_entry),
         spectral_max: reports.iter().filter_map(|report| report.spectral).reduce(f64::max),
@@ -134,8 +134,8 @@ pub(super) fn weights(modules: &[Measured], options: &Options<'_>) -> WeightFact
         dead_module_names: dead.iter().take(NAMES).map(|report| report.name.clone()).collect(),
         outlier_modules: outliers(&reports),
         over_max_norm: MaxNorm { cap: MAX_NORM, count: reports.iter().filter(above).count() as u64 },
-        energy_by_component: energy_by(&reports, energy, |report| &report.component),
-        energy_by_kind: energy_by(&reports, energy, |report| &report.kind),
+        energy_by_component: energy_by(&reports, total, |report| &report.component),
+        energy_by_kind: energy_by(&reports, total, |report| &report.kind),
         concentration_hhi: shares.iter().map(|share| share * share).sum(),
         top_tenth_energy: shares.iter().take(shares.len().div_ceil(10)).sum(),
     }
@@ -242,6 +242,14 @@ pub(super) fn blocks(modules: &[Measured]) -> Vec<BlockFacts> {
         }
     };
     groups.into_iter().map(facts).collect()
+}
+
+/// The spread of a number over measured modules.
+pub(super) fn spread_of(
+    modules: &[Measured],
+    value: impl Fn(&ModuleReport) -> Option<f64>,
+) -> Option<Distribution> {
+    spread(&modules.iter().map(|module| &module.report).collect::<Vec<_>>(), value)
 }
 
 fn spread(reports: &[&ModuleReport], value: impl Fn(&ModuleReport) -> Option<f64>) -> Option<Distribution> {

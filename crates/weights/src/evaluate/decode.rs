@@ -121,11 +121,57 @@ fn unreadable(tensor: &Tensor, source: io::Error) -> EvaluateError {
     EvaluateError::Read { tensor: crate::safetensors::display_name(&tensor.name), source }
 }
 
+/// Reads a whole tensor undecoded.
+pub(super) fn read_bytes<F: ReadAt + ?Sized>(
+    file: &F,
+    data_start: u64,
+    tensor: &Tensor,
+) -> Result<Vec<u8>, EvaluateError> {
+    let mut bytes = vec![0; (tensor.range.end - tensor.range.start) as usize];
+    let start = data_start + tensor.range.start;
+    file.read_exact_at(&mut bytes, start).map_err(|error| unreadable(tensor, error))?;
+    Ok(bytes)
+}
+
+/// Counts what the elements are without decoding those whose bits tell.
+pub(super) fn count_bits(dtype: Dtype, bytes: &[u8]) -> Census {
+    match dtype {
+        Dtype::F16 => count_halves(bytes, HALF),
+        Dtype::Bf16 => count_halves(bytes, BRAIN),
+        _ => {
+            let (mut census, mut numbers) = (Census::default(), Vec::new());
+            for piece in bytes.chunks(PIECE as usize) {
+                numbers.clear();
+                census.add(decode(dtype, piece, &mut numbers));
+            }
+            census
+        }
+    }
+}
+
+/// Decodes `bytes` behind `numbers` without counting.
+pub(super) fn widen(dtype: Dtype, bytes: &[u8], numbers: &mut Vec<f64>) {
+    match dtype {
+        Dtype::F16 => widen_halves(bytes, numbers, widen_half),
+        Dtype::Bf16 => widen_halves(bytes, numbers, widen_brain),
+        Dtype::F32 => each(bytes, numbers, |word| f64::from(f32::from_le_bytes(word))),
+        _ => {
+            decode(dtype, bytes, numbers);
+        }
+    }
+}
+
 /// Decodes `bytes` behind `numbers` and counts what they are. Types without numbers give none.
 pub(super) fn decode(dtype: Dtype, bytes: &[u8], numbers: &mut Vec<f64>) -> Census {
     match dtype {
-        Dtype::F16 => halves(bytes, numbers, HALF),
-        Dtype::Bf16 => halves(bytes, numbers, BRAIN),
+        Dtype::F16 => {
+            widen_halves(bytes, numbers, widen_half);
+            count_halves(bytes, HALF)
+        }
+        Dtype::Bf16 => {
+            widen_halves(bytes, numbers, widen_brain);
+            count_halves(bytes, BRAIN)
+        }
         Dtype::F32 => words(bytes, numbers),
         Dtype::F64 => doubles(bytes, numbers),
         Dtype::F8E4M3 => octets(bytes, numbers, |bits| small(bits, 3, 7, Specials::LastIsNan)),
@@ -137,18 +183,17 @@ pub(super) fn decode(dtype: Dtype, bytes: &[u8], numbers: &mut Vec<f64>) -> Cens
     }
 }
 
-/// A type of sixteen bits: where its exponent is, and how its bits become those of an F32.
+/// A type of sixteen bits: where its exponent and its mantissa are.
 #[derive(Clone, Copy)]
 struct Half {
     exponent: u16,
     mantissa: u16,
     largest: u16,
-    widen: fn(u16) -> f32,
 }
 
-const HALF: Half = Half { exponent: 0x7c00, mantissa: 0x03ff, largest: 0x7bff, widen: widen_half };
+const HALF: Half = Half { exponent: 0x7c00, mantissa: 0x03ff, largest: 0x7bff };
 /// BF16 has no largest value that a conversion would clip to.
-const BRAIN: Half = Half { exponent: 0x7f80, mantissa: 0x007f, largest: 0xffff, widen: widen_brain };
+const BRAIN: Half = Half { exponent: 0x7f80, mantissa: 0x007f, largest: 0xffff };
 
 /// F16 by one multiplication, which is right for subnormals too; infinite and NaN are put right after.
 fn widen_half(bits: u16) -> f32 {
@@ -162,27 +207,36 @@ fn widen_brain(bits: u16) -> f32 {
 }
 
 #[inline]
-fn halves(bytes: &[u8], numbers: &mut Vec<f64>, half: Half) -> Census {
-    let (pairs, _) = bytes.as_chunks::<2>();
-    let (mut special, mut nan, mut zero, mut subnormal, mut saturated) = (0_u32, 0_u32, 0_u32, 0_u32, 0_u32);
-    for pair in pairs {
-        let bits = u16::from_le_bytes(*pair);
-        let (exponent, mantissa) = (bits & half.exponent, bits & half.mantissa);
-        special += u32::from(exponent == half.exponent);
-        nan += u32::from(exponent == half.exponent) & u32::from(mantissa != 0);
-        zero += u32::from(exponent == 0) & u32::from(mantissa == 0);
-        subnormal += u32::from(exponent == 0) & u32::from(mantissa != 0);
-        saturated += u32::from(bits & 0x7fff == half.largest);
+fn widen_halves(bytes: &[u8], numbers: &mut Vec<f64>, widen: impl Fn(u16) -> f32) {
+    each(bytes, numbers, |pair| f64::from(widen(u16::from_le_bytes(pair))));
+}
+
+/// Counts in lanes of sixteen bits, which is why a run is short.
+fn count_halves(bytes: &[u8], half: Half) -> Census {
+    const RUN: usize = 4096;
+    let mut census = Census::default();
+    for run in bytes.as_chunks::<2>().0.chunks(RUN) {
+        let (mut special, mut nan, mut zero, mut subnormal, mut saturated) =
+            (0_u16, 0_u16, 0_u16, 0_u16, 0_u16);
+        for pair in run {
+            let bits = u16::from_le_bytes(*pair);
+            let (exponent, mantissa) = (bits & half.exponent, bits & half.mantissa);
+            special += u16::from(exponent == half.exponent);
+            nan += u16::from(exponent == half.exponent) & u16::from(mantissa != 0);
+            zero += u16::from(exponent == 0) & u16::from(mantissa == 0);
+            subnormal += u16::from(exponent == 0) & u16::from(mantissa != 0);
+            saturated += u16::from(bits & 0x7fff == half.largest);
+        }
+        census.add(Census {
+            elements: run.len() as u64,
+            nan: u64::from(nan),
+            infinite: u64::from(special - nan),
+            zero: u64::from(zero),
+            subnormal: u64::from(subnormal),
+            saturated: u64::from(saturated),
+        });
     }
-    numbers.extend(pairs.iter().map(|pair| f64::from((half.widen)(u16::from_le_bytes(*pair)))));
-    Census {
-        elements: pairs.len() as u64,
-        nan: u64::from(nan),
-        infinite: u64::from(special - nan),
-        zero: u64::from(zero),
-        subnormal: u64::from(subnormal),
-        saturated: u64::from(saturated),
-    }
+    census
 }
 
 fn words(bytes: &[u8], numbers: &mut Vec<f64>) -> Census {
@@ -281,6 +335,7 @@ fn integers(dtype: Dtype, bytes: &[u8], numbers: &mut Vec<f64>) -> Census {
     count(&numbers[start..], |_| false)
 }
 
+#[inline]
 fn each<const WIDTH: usize>(bytes: &[u8], numbers: &mut Vec<f64>, value: impl Fn([u8; WIDTH]) -> f64) {
     numbers.extend(bytes.as_chunks::<WIDTH>().0.iter().map(|word| value(*word)));
 }

@@ -119,16 +119,20 @@ fn measure_product(left: &Matrix, right: &Matrix) -> (f64, Option<Vec<f64>>) {
         let change = left.times(right);
         return (change.energy().sqrt(), full_values(&change));
     }
-    let (left, right) = (left.gram_of_columns(), right.gram_of_rows());
-    let norm = left.dot(&right).max(0.0).sqrt();
-    let values = (left.rows <= RANK_CAP).then(|| product_values(left, &right));
+    measure_grams(left.gram_of_columns(), &right.gram_of_rows())
+}
+
+/// The same from the Gram matrices of both factors.
+pub(super) fn measure_grams(left: Matrix, right: &Matrix) -> (f64, Option<Vec<f64>>) {
+    let norm = left.dot(right).max(0.0).sqrt();
+    let values = (left.rows <= RANK_CAP).then(|| product_values(left, right));
     (norm, values)
 }
 
 /// The singular values of a product from the Gram matrices of its factors, largest first.
 pub(super) fn product_values(left: Matrix, right: &Matrix) -> Vec<f64> {
     let factor = cholesky(left);
-    let values = eigenvalues(factor.transposed().times(right).times(&factor));
+    let values = eigenvalues(factor.columns_with(right).rows_with(&factor.transposed()));
     values.into_iter().map(|value| value.max(0.0).sqrt()).collect()
 }
 

@@ -1,4 +1,8 @@
 //! Dense matrices in double precision and the one kernel that costs time: products over the long side.
+//! Large factors stay as they are stored and are decoded a panel at a time.
+
+use super::decode;
+use crate::safetensors::Dtype;
 
 /// Rows of the long side that are packed at once; two strips of them fit the first-level cache.
 const PANEL: usize = 256;
@@ -11,6 +15,72 @@ pub(super) struct Matrix {
     pub(super) rows: usize,
     pub(super) columns: usize,
     pub(super) values: Vec<f64>,
+}
+
+/// A factor as the file stores it, rows one after the other.
+pub(super) struct Stored {
+    pub(super) rows: usize,
+    pub(super) columns: usize,
+    pub(super) dtype: Dtype,
+    pub(super) bytes: Vec<u8>,
+}
+
+impl Stored {
+    /// `selfᵀ · self`.
+    pub(super) fn gram_of_columns(&self) -> Matrix {
+        product(self, self, Long::Rows)
+    }
+
+    /// `self · selfᵀ`.
+    pub(super) fn gram_of_rows(&self) -> Matrix {
+        product(self, self, Long::Columns)
+    }
+}
+
+/// Something whose elements come in runs along its rows.
+trait Factor {
+    fn rows(&self) -> usize;
+    fn columns(&self) -> usize;
+    /// `count` elements from element `start` on, counted over all rows; `buffer` is room for them.
+    fn run<'a>(&'a self, start: usize, count: usize, buffer: &'a mut Vec<f64>) -> &'a [f64];
+
+    fn sides(&self, long: Long) -> (usize, usize) {
+        match long {
+            Long::Rows => (self.rows(), self.columns()),
+            Long::Columns => (self.columns(), self.rows()),
+        }
+    }
+}
+
+impl Factor for Matrix {
+    fn rows(&self) -> usize {
+        self.rows
+    }
+
+    fn columns(&self) -> usize {
+        self.columns
+    }
+
+    fn run<'a>(&'a self, start: usize, count: usize, _: &'a mut Vec<f64>) -> &'a [f64] {
+        &self.values[start..start + count]
+    }
+}
+
+impl Factor for Stored {
+    fn rows(&self) -> usize {
+        self.rows
+    }
+
+    fn columns(&self) -> usize {
+        self.columns
+    }
+
+    fn run<'a>(&'a self, start: usize, count: usize, buffer: &'a mut Vec<f64>) -> &'a [f64] {
+        let width = (self.dtype.bits() / 8) as usize;
+        buffer.clear();
+        decode::widen(self.dtype, &self.bytes[start * width..(start + count) * width], buffer);
+        buffer
+    }
 }
 
 /// Which side of a factor is the long one, over which products are summed.
@@ -99,13 +169,6 @@ impl Matrix {
     pub(super) fn rows_with(&self, other: &Self) -> Self {
         product(self, other, Long::Columns)
     }
-
-    fn sides(&self, long: Long) -> (usize, usize) {
-        match long {
-            Long::Rows => (self.rows, self.columns),
-            Long::Columns => (self.columns, self.rows),
-        }
-    }
 }
 
 /// The sum of squares, in eight lanes so that it is vectorised.
@@ -122,18 +185,18 @@ pub(super) fn energy(values: &[f64]) -> f64 {
 }
 
 /// The sum over the long side of all pairs of the short sides; the upper half only when both are one.
-fn product(left: &Matrix, right: &Matrix, long: Long) -> Matrix {
+fn product<F: Factor>(left: &F, right: &F, long: Long) -> Matrix {
     let (length, rows) = left.sides(long);
     let (other_length, columns) = right.sides(long);
     assert_eq!(length, other_length, "both factors have the same long side");
     let same = std::ptr::eq(left, right);
     let mut sums = Matrix::zero(rows, columns);
-    let (mut left_strips, mut right_strips) = (Vec::new(), Vec::new());
+    let (mut left_strips, mut right_strips, mut buffer) = (Vec::new(), Vec::new(), Vec::new());
     for start in (0..length).step_by(PANEL) {
         let depth = PANEL.min(length - start);
-        pack(left, long, start, depth, &mut left_strips);
+        pack(left, long, start, depth, &mut left_strips, &mut buffer);
         if !same {
-            pack(right, long, start, depth, &mut right_strips);
+            pack(right, long, start, depth, &mut right_strips, &mut buffer);
         }
         let others = if same { &left_strips } else { &right_strips };
         add_panel(&left_strips, others, depth, same, &mut sums);
@@ -145,23 +208,33 @@ fn product(left: &Matrix, right: &Matrix, long: Long) -> Matrix {
 }
 
 /// Copies a panel into strips of four columns of the short side, so that the kernel reads in order.
-fn pack(factor: &Matrix, long: Long, start: usize, depth: usize, strips: &mut Vec<f64>) {
-    let short = factor.sides(long).1;
-    strips.clear();
+fn pack<F: Factor>(
+    factor: &F,
+    long: Long,
+    start: usize,
+    depth: usize,
+    strips: &mut Vec<f64>,
+    buffer: &mut Vec<f64>,
+) {
+    let (short, columns) = (factor.sides(long).1, factor.columns());
+    // What the last strip has too much is multiplied but never added.
     strips.resize(short.div_ceil(TILE) * depth * TILE, 0.0);
     match long {
-        Long::Rows => {
-            for offset in 0..depth {
-                for (column, value) in factor.row(start + offset).iter().enumerate() {
-                    strips[(column / TILE * depth + offset) * TILE + column % TILE] = *value;
+        Long::Rows if columns > 0 => {
+            let panel = factor.run(start * columns, depth * columns, buffer);
+            for (offset, line) in panel.chunks_exact(columns).enumerate() {
+                for (strip, group) in line.chunks(TILE).enumerate() {
+                    let place = (strip * depth + offset) * TILE;
+                    strips[place..place + group.len()].copy_from_slice(group);
                 }
             }
         }
+        Long::Rows => {}
         Long::Columns => {
-            for row in 0..short {
-                let strip = &mut strips[row / TILE * depth * TILE..];
-                let line = &factor.row(row)[start..start + depth];
-                for (place, value) in strip.chunks_exact_mut(TILE).zip(line) {
+            for (row, strip) in (0..short).map(|row| (row, row / TILE * depth * TILE)) {
+                let line = factor.run(row * columns + start, depth, buffer);
+                let (places, _) = strips[strip..].as_chunks_mut::<TILE>();
+                for (place, value) in places.iter_mut().zip(line) {
                     place[row % TILE] = *value;
                 }
             }

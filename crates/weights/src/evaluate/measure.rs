@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, btree_map::Entry};
 
 use super::decode::Tally;
+use super::delta::measure_grams;
 use super::module::{self, Parts, Reader, Unmeasured};
 use super::orthogonal;
 use super::place::Place;
@@ -159,12 +160,19 @@ fn product<F: ReadAt + ?Sized>(
     options: &Options<'_>,
 ) -> Result<Numbers, Unmeasured> {
     let because = |reason: &str| Ok(Numbers { reason: Some(reason.to_owned()), ..Numbers::default() });
-    let delta = reader.delta()?;
+    let (grams, delta) = match reader.grams()? {
+        Some(grams) => (Some(grams), None),
+        None => (None, Some(reader.delta()?)),
+    };
     let size = (scale.value * options.strength).abs();
     if !reader.tally.census.is_finite() || !size.is_finite() {
         return because("it has numbers that are not finite");
     }
-    let Some((norm, values)) = delta.measure() else {
+    let measured = match (grams, delta) {
+        (Some((left, right)), _) => Some(measure_grams(left, &right)),
+        (None, delta) => delta.and_then(|delta| delta.measure()),
+    };
+    let Some((norm, values)) = measured else {
         return because("its change is too large to be measured");
     };
     let reason = values.is_none().then(|| "its spectrum would take too long".to_owned());

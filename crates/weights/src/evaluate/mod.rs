@@ -7,6 +7,7 @@
 //! number means.
 
 mod aggregate;
+mod base;
 pub mod compare;
 mod control;
 mod decode;
@@ -21,15 +22,18 @@ mod orthogonal;
 mod place;
 pub mod report;
 pub mod resize;
+mod runtimes;
 mod scale;
 mod spectrum;
 mod subject;
 
 use std::io::{self, BufRead as _};
 
+pub use base::Base;
 pub use compare::Subject;
 pub use control::Control;
 pub use decode::Census;
+pub use runtimes::runtime_names;
 
 use sha2::Digest as _;
 
@@ -37,7 +41,7 @@ use crate::read::{ReadAt, Window};
 use crate::safetensors::{Header, Malformed};
 use decode::Tally;
 use measure::{Measured, Modules};
-use report::{FileFacts, FileReport, SCHEMA_VERSION, Skipped, SpectrumFacts, Verdict};
+use report::{Compatibility, FileFacts, FileReport, SCHEMA_VERSION, Skipped, SpectrumFacts, Verdict};
 
 /// Why an evaluation ended without an answer. A damaged file is no error: its report says so.
 #[derive(Debug, thiserror::Error)]
@@ -71,7 +75,7 @@ pub enum Detail {
 }
 
 /// What is asked about a file.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Options<'a> {
     /// The file's name, which may tell what its tensors do not.
     pub file_name: &'a str,
@@ -87,6 +91,10 @@ pub struct Options<'a> {
     pub top_singular_values: usize,
     /// The strength at which norms are given.
     pub strength: f64,
+    /// The programs whose applicability is answered, of [`runtime_names`].
+    pub runtimes: &'a [&'a str],
+    /// The base model that the file is laid beside.
+    pub base: Option<Base<'a>>,
     /// Whether the tensors are hashed when the metadata holds a hash of them.
     pub verify_payload: bool,
 }
@@ -101,6 +109,8 @@ impl Default for Options<'_> {
             energy_targets: &[0.9, 0.95, 0.99],
             top_singular_values: 4,
             strength: 1.0,
+            runtimes: &["comfyui", "diffusers"],
+            base: None,
             verify_payload: true,
         }
     }
@@ -174,7 +184,32 @@ fn evaluate_adapter<F: ReadAt + Sync + ?Sized>(
         facts.payload_hash_matches_metadata = payload_matches(header, file, size, control)?;
     }
     let identity = crate::identify::identify_header(header, options.file_name);
-    Ok(assemble(header, facts, &identity, &modules, measured, options))
+    let mut compatibility = Compatibility::default();
+    if let Some(base) = &options.base {
+        compatibility.base = Some(base::fit(base, &modules, &mut measured, control)?);
+    }
+    let fit = |name: &&str| runtimes::fit(name, identity.base_model, &modules.modules, &measured);
+    compatibility.runtimes = options.runtimes.iter().filter_map(fit).collect();
+    let report = assemble(header, facts, &identity, &modules, measured, options);
+    Ok(with_compatibility(report, compatibility, options))
+}
+
+/// Adds where the file can be used, and what of it somebody should know.
+fn with_compatibility(mut report: FileReport, found: Compatibility, options: &Options<'_>) -> FileReport {
+    report.findings.extend(found.runtimes.iter().flat_map(runtimes::findings));
+    report.findings.extend(found.base.as_ref().and_then(base::finding));
+    report.findings = Verdict::new(report.findings).findings;
+    for name in options.runtimes.iter().filter(|name| !runtime_names().contains(*name)) {
+        let reason = format!("there are no rules for the program `{name}`");
+        report.skipped.push(Skipped::new("compatibility.runtimes", reason));
+    }
+    if options.base.as_ref().is_some_and(|base| base.file.is_some()) {
+        let reason =
+            "the largest singular values of the base weights are not computed, which would take minutes";
+        report.skipped.push(Skipped::new("base.relative_spectral", reason));
+    }
+    report.compatibility = Some(found);
+    report
 }
 
 /// Puts the parts of the report together.
@@ -209,7 +244,7 @@ fn assemble(
         spectrum,
         blocks,
         modules: kept.into_iter().map(|module| module.report).collect(),
-        findings: Verdict::new(findings).findings,
+        findings,
         ..empty(facts)
     }
 }

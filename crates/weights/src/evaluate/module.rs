@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::EvaluateError;
 use super::decode::{self, Tally};
 use super::delta::Delta;
-use super::matrix::Matrix;
+use super::matrix::{Matrix, Stored};
 use super::orthogonal::{self, BLOCK_CAP, Storage, Turned};
 use crate::read::ReadAt;
 use crate::safetensors::Tensor;
@@ -305,6 +305,36 @@ impl<'a, F: ReadAt + ?Sized> Reader<'a, F> {
             return because(&format!("it has more than {ELEMENT_CAP} elements"));
         }
         Ok(())
+    }
+
+    /// The Gram matrices of both factors of a plain product, which are then never decoded whole; none when it
+    /// is no such product or its rank is above a side.
+    pub(super) fn grams(&mut self) -> Measured<Option<(Matrix, Matrix)>> {
+        let has = |role: &str| self.parts.contains_key(role);
+        if !matches!(algorithm(self.parts), "lora" | "dora") || has("mid") {
+            return Ok(None);
+        }
+        let (Some(up), Some(down)) = (self.parts.get("up").copied(), self.parts.get("down").copied()) else {
+            return Ok(None);
+        };
+        let plain = |tensor: &Tensor| {
+            tensor.shape.len() >= 2 && tensor.elements() > 0 && decode::is_numeric(tensor.dtype)
+        };
+        if !plain(up) || !plain(down) || product(&up.shape[1..]) != down.shape[0] {
+            return Ok(None);
+        }
+        if down.shape[0] > up.shape[0].min(product(&down.shape[1..])) {
+            return Ok(None);
+        }
+        Ok(Some((self.stored(up)?.gram_of_columns(), self.stored(down)?.gram_of_rows())))
+    }
+
+    fn stored(&mut self, tensor: &Tensor) -> Measured<Stored> {
+        let bytes = decode::read_bytes(self.file, self.data_start, tensor)?;
+        self.tally.count(tensor.dtype, decode::count_bits(tensor.dtype, &bytes));
+        self.seen.push(tensor.range.start);
+        let (rows, elements) = (tensor.shape[0] as usize, tensor.elements() as usize);
+        Ok(Stored { rows, columns: elements / rows, dtype: tensor.dtype, bytes })
     }
 
     fn product(&mut self) -> Measured<Delta> {

@@ -73,7 +73,7 @@ fn of_path(part: &str, rest: &str) -> Canonical {
     if path.ends_with("_to_out") {
         path.push_str("_0");
     }
-    if let Some(unet) = unet_path(&path) {
+    if let Some(unet) = unet_path(&path).or_else(|| upsample_path(&path)) {
         path = unet;
     }
     // A file for one text encoder calls it `te`, one for two calls it `te1`.
@@ -121,10 +121,17 @@ fn unet_path(path: &str) -> Option<String> {
         "attentions" => Some(format!("{block}_1_{tail}")),
         "resnets" => Some(format!("{block}_0_{}", resnet(tail)?)),
         "downsamplers" => Some(format!("input_blocks_{}_0_op", 3 * stage + 3)),
-        // The first stage of SD 1 has no attention before it; SDXL's others have one.
         "upsamplers" => Some(format!("output_blocks_{}_upsample_conv", 3 * stage + 2)),
         _ => None,
     }
+}
+
+/// The original counts the upsampler of a block behind its attention, which not every block has.
+fn upsample_path(path: &str) -> Option<String> {
+    let rest = path.strip_prefix("output_blocks_")?.strip_suffix("_conv")?;
+    let (block, place) = rest.split_once('_')?;
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    (is_number(block) && is_number(place)).then(|| format!("output_blocks_{block}_upsample_conv"))
 }
 
 fn resnet(tail: &str) -> Option<&'static str> {

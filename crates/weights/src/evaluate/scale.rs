@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::module::{self, Parts};
 use super::{EvaluateError, decode};
 use crate::read::ReadAt;
-use crate::safetensors::Header;
+use crate::safetensors::{Header, Tensor};
 
 /// The header's key under which diffusers keeps the PEFT configurations of a file's components.
 const ADAPTER_METADATA: &str = "lora_adapter_metadata";
@@ -143,20 +143,36 @@ pub(super) fn scale<F: ReadAt + ?Sized>(
     parts: &Parts<'_>,
 ) -> Result<Scale, EvaluateError> {
     match module::algorithm(parts) {
-        "full" | "norm" | "ia3" | "oft" | "boft" => return Ok(Scale::none()),
+        "full" | "norm" | "ia3" => return Ok(Scale::none()),
+        // The alpha of an orthogonal algorithm is a constraint on its angle.
+        "oft" | "boft" => return Ok(Scale { alpha: read_alpha(header, file, parts)?, ..Scale::none() }),
         _ => {}
     }
     // A LoKr of two whole blocks has no rank, and its alpha is ignored everywhere but in PEFT.
     let Some(rank) = module::rank(parts).filter(|rank| *rank > 0) else { return Ok(Scale::assumed()) };
-    let Some(alpha) = parts.get("alpha").copied() else {
+    let Some(tensor) = parts.get("alpha") else {
         return Ok(claims.scale(name, rank).unwrap_or_else(Scale::assumed));
     };
-    if alpha.elements() != 1 || !decode::is_numeric(alpha.dtype) {
-        let issue = format!("its alpha of type `{}` and shape {:?} is no number", alpha.dtype, alpha.shape);
-        return Ok(Scale { issue: Some(issue), ..Scale::assumed() });
-    }
+    Ok(match read_alpha(header, file, parts)? {
+        Some(alpha) => stored(alpha, rank),
+        None => {
+            let issue =
+                format!("its alpha of type `{}` and shape {:?} is no number", tensor.dtype, tensor.shape);
+            Scale { issue: Some(issue), ..Scale::assumed() }
+        }
+    })
+}
+
+/// The alpha tensor, when it is one number.
+fn read_alpha<F: ReadAt + ?Sized>(
+    header: &Header,
+    file: &F,
+    parts: &Parts<'_>,
+) -> Result<Option<f64>, EvaluateError> {
+    let is_number = |tensor: &&&Tensor| tensor.elements() == 1 && decode::is_numeric(tensor.dtype);
+    let Some(alpha) = parts.get("alpha").filter(is_number) else { return Ok(None) };
     let (values, _) = decode::read(file, header.data_start(), alpha)?;
-    Ok(stored(values[0], rank))
+    Ok(values.first().copied())
 }
 
 fn stored(alpha: f64, rank: u64) -> Scale {

@@ -1,0 +1,256 @@
+//! Whether an adapter fits a base model, by keys and shapes, and how strong its changes are beside the
+//! weights that they change.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::aggregate::{self, NAMES};
+use super::decode;
+use super::matrix;
+use super::measure::{Measured, Modules};
+use super::names::{Canonical, Piece, canonical, canonical_base};
+use super::report::{BaseFit, Code, Finding, Severity};
+use super::{Control, EvaluateError};
+use crate::read::ReadAt;
+use crate::safetensors::{Header, Tensor, display_name};
+
+/// A base model that an adapter is laid beside.
+#[derive(Clone, Copy)]
+pub struct Base<'a> {
+    /// The name by which answers call it.
+    pub name: &'a str,
+    /// Its header.
+    pub header: &'a Header,
+    /// Its bytes, when its weights are to be read too; without it keys and shapes are compared.
+    pub file: Option<&'a (dyn ReadAt + Sync)>,
+}
+
+/// One weight of the base.
+struct Weight<'a> {
+    piece: Option<Piece>,
+    tensor: &'a Tensor,
+}
+
+impl Weight<'_> {
+    /// Outer side, and inner side with the kernel flattened.
+    fn sides(&self) -> [u64; 2] {
+        let rest = self
+            .tensor
+            .shape
+            .get(1..)
+            .unwrap_or_default()
+            .iter()
+            .fold(1, |all: u64, side| all.saturating_mul(*side));
+        [self.tensor.shape.first().copied().unwrap_or(0), rest]
+    }
+}
+
+/// The weights of a base by canonical path.
+struct Index<'a>(BTreeMap<String, Vec<Weight<'a>>>);
+
+/// What a module finds in the base.
+enum Found<'a> {
+    /// Its weight, or some rows of it.
+    Rows(&'a Tensor, std::ops::Range<u64>),
+    /// Its weight in pieces.
+    Pieces(Vec<&'a Tensor>),
+    /// A weight of another shape.
+    Mismatch([u64; 2]),
+    Missing,
+}
+
+impl<'a> Index<'a> {
+    fn new(header: &'a Header) -> Self {
+        let mut weights: BTreeMap<String, Vec<Weight<'a>>> = BTreeMap::new();
+        for tensor in &header.tensors {
+            let name = tensor.name.strip_suffix(".weight").or_else(|| tensor.name.strip_suffix("_weight"));
+            if let Some(name) = name {
+                let Canonical { path, piece } = canonical_base(name);
+                weights.entry(path).or_default().push(Weight { piece, tensor });
+            }
+        }
+        Self(weights)
+    }
+
+    fn has_part(&self, part: &str) -> bool {
+        self.0.keys().any(|path| path.split(':').next() == Some(part))
+    }
+
+    fn find(&self, name: &str, sides: Option<[u64; 2]>) -> Found<'_> {
+        let own = canonical(name);
+        if let Some(weights) = self.0.get(&own.path) {
+            return find_among(weights, own.piece, sides);
+        }
+        // OpenCLIP fuses what the names of its adapters split.
+        if let Some((path, piece)) = open_clip(&own.path)
+            && let Some(weights) = self.0.get(&path)
+        {
+            return find_among(weights, piece, sides);
+        }
+        Found::Missing
+    }
+}
+
+fn find_among<'a>(weights: &'a [Weight<'_>], piece: Option<Piece>, sides: Option<[u64; 2]>) -> Found<'a> {
+    let whole = weights.iter().find(|weight| weight.piece.is_none() || weight.piece == piece);
+    let Some(weight) = whole else {
+        // The base is split where the adapter is fused.
+        let rows: u64 = weights.iter().map(|weight| weight.sides()[0]).sum();
+        let inner = weights.first().map_or(0, |weight| weight.sides()[1]);
+        let fits = sides.is_none_or(|sides| sides == [rows, inner]);
+        return if fits {
+            Found::Pieces(weights.iter().map(|weight| weight.tensor).collect())
+        } else {
+            Found::Mismatch([rows, inner])
+        };
+    };
+    let [rows, inner] = weight.sides();
+    let Some(own) = sides else { return Found::Rows(weight.tensor, 0..rows) };
+    let first = piece.filter(|_| weight.piece.is_none()).map_or(0, |piece| piece.first_row(own));
+    let fits = own[1] == inner
+        && if piece.is_some() && weight.piece.is_none() {
+            first.saturating_add(own[0]) <= rows
+        } else {
+            own[0] == rows
+        };
+    if fits { Found::Rows(weight.tensor, first..first + own[0]) } else { Found::Mismatch([rows, inner]) }
+}
+
+/// The path in OpenCLIP's words of a text encoder's module in those of Transformers.
+fn open_clip(path: &str) -> Option<(String, Option<Piece>)> {
+    let (part, rest) = path.split_once(':')?;
+    let rest = rest.strip_prefix("text_model_encoder_layers_")?;
+    let (number, end) = rest.split_once('_')?;
+    let (own, piece) = match end {
+        "self_attn_q_proj" => ("attn_in_proj", Some(Piece::Third(0))),
+        "self_attn_k_proj" => ("attn_in_proj", Some(Piece::Third(1))),
+        "self_attn_v_proj" => ("attn_in_proj", Some(Piece::Third(2))),
+        "self_attn_out_proj" => ("attn_out_proj", None),
+        "mlp_fc1" => ("mlp_c_fc", None),
+        "mlp_fc2" => ("mlp_c_proj", None),
+        _ => return None,
+    };
+    Some((format!("{part}:transformer_resblocks_{number}_{own}"), piece))
+}
+
+/// Lays every module beside the base. With the base's bytes, the reports get norms relative to it.
+pub(super) fn fit(
+    base: &Base<'_>,
+    modules: &Modules<'_>,
+    measured: &mut [Measured],
+    control: &Control<'_>,
+) -> Result<BaseFit, EvaluateError> {
+    let index = Index::new(base.header);
+    let mut fit = BaseFit { file: base.name.to_owned(), ..BaseFit::default() };
+    let mut norms: Vec<(usize, Vec<(&Tensor, Option<std::ops::Range<u64>>)>)> = Vec::new();
+    let (mut touched, mut parts) = (BTreeSet::new(), BTreeSet::new());
+    for (place, module) in measured.iter().enumerate() {
+        let report = &module.report;
+        let part = canonical(&report.name).path;
+        let part = part.split(':').next().unwrap_or("").to_owned();
+        if !index.has_part(&part) {
+            *fit.absent_components.entry(report.component.clone()).or_default() += 1;
+            continue;
+        }
+        parts.insert(part);
+        match index.find(&report.name, report.shape) {
+            Found::Rows(tensor, rows) => {
+                fit.mapped += 1;
+                touched.insert(tensor.range.start);
+                norms.push((place, vec![(tensor, Some(rows))]));
+            }
+            Found::Pieces(tensors) => {
+                fit.mapped += 1;
+                touched.extend(tensors.iter().map(|tensor| tensor.range.start));
+                norms.push((place, tensors.into_iter().map(|tensor| (tensor, None)).collect()));
+            }
+            Found::Mismatch(sides) => {
+                fit.shape_mismatch += 1;
+                let own = report.shape.unwrap_or_default();
+                note(
+                    &mut fit.mismatch_examples,
+                    format!("{}: {own:?}, in the base {sides:?}", display_name(&report.name)),
+                );
+            }
+            Found::Missing => {
+                fit.unmapped += 1;
+                note(&mut fit.unmapped_examples, display_name(&report.name));
+            }
+        }
+    }
+    debug_assert_eq!(modules.modules.len(), measured.len());
+    fit.coverage = coverage(&index, &parts, touched.len());
+    if let Some(file) = base.file {
+        relate(base.header, file, &norms, measured, control)?;
+        fit.relative_frobenius = aggregate::spread_of(measured, |report| report.relative_frobenius);
+        fit.relative_spectral = aggregate::spread_of(measured, |report| report.relative_spectral);
+    }
+    Ok(fit)
+}
+
+fn note(names: &mut Vec<String>, name: String) {
+    if names.len() < NAMES {
+        names.push(name);
+    }
+}
+
+/// The share of the base's matrices, of the parts that the adapter is for, that it changes.
+fn coverage(index: &Index<'_>, parts: &BTreeSet<String>, touched: usize) -> f64 {
+    let is_matrix = |weight: &Weight<'_>| weight.tensor.shape.len() >= 2;
+    let own = index.0.iter().filter(|(path, _)| parts.contains(path.split(':').next().unwrap_or("")));
+    let matrices = own.flat_map(|(_, weights)| weights).filter(|weight| is_matrix(weight)).count();
+    if matrices > 0 { touched as f64 / matrices as f64 } else { 0.0 }
+}
+
+/// Reads the weights, one pass over those that are changed, and enters the norms relative to them.
+fn relate(
+    header: &Header,
+    file: &(dyn ReadAt + Sync),
+    norms: &[(usize, Vec<(&Tensor, Option<std::ops::Range<u64>>)>)],
+    measured: &mut [Measured],
+    control: &Control<'_>,
+) -> Result<(), EvaluateError> {
+    let energies = control.each(norms, |(_, tensors)| {
+        let mut energy = 0.0;
+        for (tensor, rows) in tensors {
+            let piece = rows_of(tensor, rows.as_ref());
+            decode::stream(file, header.data_start(), &piece, |values| energy += matrix::energy(values))?;
+        }
+        Ok(energy)
+    })?;
+    for ((place, _), energy) in norms.iter().zip(energies) {
+        let report = &mut measured[*place].report;
+        let size = energy.sqrt();
+        if size > 0.0 && size.is_finite() {
+            report.relative_frobenius = report.frobenius.map(|norm| norm / size);
+        }
+    }
+    Ok(())
+}
+
+/// Some rows of a tensor, as a tensor of their own.
+fn rows_of(tensor: &Tensor, rows: Option<&std::ops::Range<u64>>) -> Tensor {
+    let all = tensor.shape.first().copied().unwrap_or(1).max(1);
+    let Some(rows) = rows.filter(|rows| rows.end <= all) else { return tensor.clone() };
+    let row_bytes = (tensor.range.end - tensor.range.start) / all;
+    let start = tensor.range.start + rows.start * row_bytes;
+    let mut shape = tensor.shape.clone();
+    if let Some(first) = shape.first_mut() {
+        *first = rows.end - rows.start;
+    }
+    Tensor { shape, range: start..start + (rows.end - rows.start) * row_bytes, ..tensor.clone() }
+}
+
+/// What somebody should know of it.
+pub(super) fn finding(fit: &BaseFit) -> Option<Finding> {
+    let bad = fit.shape_mismatch + fit.unmapped;
+    let all = bad + fit.mapped;
+    let severity = if fit.mapped == 0 { Severity::Error } else { Severity::Warning };
+    let message = format!(
+        "{bad} of {all} modules do not fit the base `{}`: {} have another shape there, {} are not there",
+        display_name(&fit.file),
+        fit.shape_mismatch,
+        fit.unmapped
+    );
+    let finding = Finding::new(Code::BaseMismatch, severity, message);
+    (bad > 0).then(|| finding.with("shape_mismatch", fit.shape_mismatch).with("unmapped", fit.unmapped))
+}
