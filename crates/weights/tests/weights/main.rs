@@ -3,7 +3,10 @@
 mod adapters;
 mod benign;
 mod comparing;
+mod compatibility;
 mod evaluation;
+mod full_changes;
+mod hostile_adapters;
 mod hostile_names;
 mod hostile_pickles;
 mod hostile_zips;
