@@ -33,7 +33,7 @@ impl AllGiven {
     /// Collects all sources; the data folder is needed first, since the file lies in it.
     pub(super) fn collect(flags: &ConfigFlags, env: &dyn Fn(&str) -> Option<String>) -> Result<Self> {
         let mut values = BTreeMap::new();
-        for known in ALL {
+        for &known in ALL {
             let flag = flags.text_of(known.name).map(|text| (text, ValueOrigin::Flag));
             let given =
                 flag.or_else(|| known.environment.and_then(env).map(|text| (text, ValueOrigin::Environment)));
@@ -138,7 +138,7 @@ fn flatten(
             flatten(path, &name, inner, settings)?;
             continue;
         }
-        let known = ALL.into_iter().find(|known| known.name == name && known.name != DATA_DIR.name);
+        let known = ALL.iter().copied().find(|known| known.name == name && known.name != DATA_DIR.name);
         let known = known.ok_or_else(|| wrong_file(path, &unknown(&name)))?;
         let text = written(value).ok_or_else(|| {
             wrong_file(path, &format!("`{name}` must be a text, a number, true or false, or a list of texts"))

@@ -52,6 +52,7 @@ pub(super) const LISTEN: Known =
     Known { default: Some("127.0.0.1:8000"), ..flagged("server.listen", "LORAKEEP_LISTEN", "--listen") };
 pub(super) const PUBLIC_URL: Known = setting("server.public_url", "LORAKEEP_PUBLIC_URL", None);
 pub(super) const TRUSTED_PROXIES: Known = setting("server.trusted_proxies", "LORAKEEP_TRUSTED_PROXIES", None);
+pub(super) const HOST_NAMES: Known = setting("server.host_names", "LORAKEEP_HOST_NAMES", None);
 pub(super) const CORS_ORIGINS: Known = setting("server.cors_origins", "LORAKEEP_CORS_ORIGINS", None);
 pub(super) const TIME_ZONE: Known = setting("server.time_zone", "LORAKEEP_TIME_ZONE", Some("UTC"));
 pub(super) const DATABASE_URL: Known =
@@ -92,13 +93,14 @@ pub(super) const REPO_URL: Known =
 pub(super) const REPO_BRANCH: Known = setting("repository.branch", "REPO_BRANCH", Some("main"));
 
 /// All of them, in the order in which they are shown.
-pub(super) const ALL: [Known; 30] = [
+pub(super) const ALL: &[Known] = &[
     DATA_DIR,
     MODELS_DIR,
     MODELS_LINKS,
     LISTEN,
     PUBLIC_URL,
     TRUSTED_PROXIES,
+    HOST_NAMES,
     CORS_ORIGINS,
     TIME_ZONE,
     DATABASE_URL,

@@ -79,6 +79,8 @@ pub struct ServerConfig {
     pub public_url: Option<Url>,
     /// Peers whose `X-Forwarded-*` headers are believed.
     pub trusted_proxies: Vec<Network>,
+    /// Names beside its own that the server answers to; `*.example.com` stands for all below, `*` for any.
+    pub host_names: Vec<String>,
     /// Origins that a browser may call from, such as `https://a.example` or `chrome-extension://<id>`.
     pub cors_origins: Vec<String>,
     /// The zone of a catalog's `date` and of the activity log.

@@ -62,6 +62,11 @@ fn server(given: &AllGiven) -> Result<ServerConfig> {
         trusted_proxies: list(given, known::TRUSTED_PROXIES, |text| {
             network(text).ok_or("must be an address such as `10.0.0.1` or a network such as `10.0.0.0/8`")
         })?,
+        host_names: list(given, known::HOST_NAMES, |text| {
+            host_name(text).ok_or(
+                "must be a host name without port, such as `studio.example`, `*.studio.example` or `*`",
+            )
+        })?,
         cors_origins: list(given, known::CORS_ORIGINS, |text| {
             origin(text).ok_or("must be an origin such as `https://studio.example` or an extension's id")
         })?,
@@ -207,6 +212,15 @@ fn origin(text: &str) -> Option<String> {
     }
 }
 
+/// A name that a server answers to, or a pattern for many.
+fn host_name(text: &str) -> Option<String> {
+    match text.strip_prefix('*') {
+        Some("") => Some(text.to_owned()),
+        Some(end) => host(end.strip_prefix('.')?).map(|end| format!("*.{end}")),
+        None => host(text),
+    }
+}
+
 fn host(text: &str) -> Option<String> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Some(address.to_string());
@@ -248,7 +262,8 @@ fn shown(given: &AllGiven, data_dir: &Path, models_dir: &Path) -> Vec<ShownValue
         known::MODELS_DIR => Some(models_dir.display().to_string()),
         _ => value.map(Given::shown),
     };
-    ALL.into_iter()
+    ALL.iter()
+        .copied()
         .map(|known| {
             let value = given.get(known);
             ShownValue {

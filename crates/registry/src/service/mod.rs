@@ -2,6 +2,7 @@
 
 mod activity;
 mod add;
+mod admin_key;
 mod adoption;
 mod bin;
 mod builtin;
@@ -30,7 +31,10 @@ mod placement;
 mod presence;
 mod program;
 mod quarantine;
+mod recent;
 mod search;
+mod secrets;
+mod sessions;
 mod settings;
 mod studio;
 mod sync;
@@ -49,14 +53,16 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::domain::Sha256;
 use crate::error::{Error, Result};
 use crate::files::{DataLock, ModelsTree};
 use crate::library::Library;
 pub use crate::library::{FacetCount, Facets};
-use crate::store::Store;
+use crate::store::{Store, StoredSession};
 
 pub use activity::ActivityLine;
 pub use add::{AddRequest, Added};
+pub use admin_key::AdminKey;
 pub use adoption::{
     AdoptionReport, AdoptionRequest, AdoptionState, AdoptionStatus, CatalogFinding, CategoryFinding,
     EntryFinding, FileFinding, GalleryFinding, LeftOut, RepositoryFinding, SidecarFinding, models_tree_of,
@@ -87,6 +93,9 @@ pub use uploads::{Append, Checksum, NewResumable, ResumableStatus, ResumableUplo
 pub use vault::{LoraFile, LoraFilter, VaultDeleted};
 pub use verification::{VerificationReport, VerifiedFile};
 
+/// A session of a browser ends so long after its last use, seconds.
+pub const SESSION_SECONDS: i64 = 24 * 60 * 60;
+
 /// The product, opened on one data folder. Cheap to clone; all clones are the same.
 #[derive(Clone)]
 pub struct Registry {
@@ -114,8 +123,12 @@ pub(crate) struct Inner {
     /// Wakes whoever saves what is known of files.
     files_changed: tokio::sync::Notify,
     health: health::HealthReasons,
-    /// Settings in force and the admin key's hash, as the database has them.
-    stored: std::sync::Mutex<settings::Stored>,
+    /// Settings in force, as the database has them.
+    stored: std::sync::Mutex<Settings>,
+    /// The hash of the admin key that was made here, as the database had it a moment ago.
+    known_admin_key: recent::Recent<(), Option<Sha256>>,
+    /// Sessions as the database had them a moment ago, by the hash of their token.
+    known_sessions: recent::Recent<Sha256, StoredSession>,
     pub(crate) jobs: jobs::Jobs,
     /// The present or last run of re-hashing.
     verification: std::sync::Mutex<Option<verification::Run>>,

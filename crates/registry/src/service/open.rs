@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::health::HealthReasons;
+use super::recent::Recent;
 use super::studio::Studio;
 use super::uploads::OpenUploads;
 use super::{Inner, Registry, jobs, settings};
@@ -59,6 +60,8 @@ impl Registry {
                 files_changed: Notify::new(),
                 health: HealthReasons::default(),
                 stored: std::sync::Mutex::new(stored),
+                known_admin_key: Recent::default(),
+                known_sessions: Recent::default(),
                 jobs,
                 studio: Studio::default(),
                 upload_turn: Mutex::default(),
@@ -73,7 +76,7 @@ impl Registry {
         };
         registry.note_unreadable(&scan);
         registry.sample_space().await;
-        registry.apply_download_settings(&stored.settings);
+        registry.apply_download_settings(&stored);
         registry.open_bin().await?;
         registry.open_catalog_files().await?;
         registry.open_downloads().await?;

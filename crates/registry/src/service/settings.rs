@@ -1,14 +1,10 @@
-//! What can be changed while it runs, and the admin key.
+//! What can be changed while it runs.
 
 use std::ops::RangeInclusive;
 use std::sync::{MutexGuard, PoisonError};
 
-use secrecy::ExposeSecret;
-use subtle::ConstantTimeEq;
-
 use super::Registry;
 use crate::config::Config;
-use crate::domain::Sha256;
 use crate::error::{Error, Result};
 use crate::store::Store;
 
@@ -35,38 +31,23 @@ pub struct SettingsChange {
     pub downloads_paused: Option<bool>,
 }
 
-/// What of both stands in the database.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Stored {
-    /// In force.
-    pub(crate) settings: Settings,
-    /// SHA-256 of the admin key, when one was made.
-    pub(crate) admin_key: Option<Sha256>,
-}
-
 /// The names of the rows.
 pub(super) const MAX_CONCURRENT: &str = "max_concurrent_downloads";
 pub(super) const BANDWIDTH: &str = "bandwidth_bytes_per_second";
 const PAUSED: &str = "downloads_paused";
-const ADMIN_KEY: &str = "admin_key_sha256";
 /// How "no limit" is stored; no row means what is configured.
 const UNLIMITED: &str = "unlimited";
 
 /// Downloads at once.
 const CONCURRENT: RangeInclusive<u32> = 1..=10;
-/// What a made key begins with, and how many characters follow: 256 bits.
-const KEY_PREFIX: &str = "lk_";
-const KEY_CHARACTERS: usize = 43;
-const KEY_ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
-
 /// Reads what is stored; a value that is out of bounds falls back to the configuration.
-pub(super) async fn load(store: &Store, config: &Config) -> Result<Stored> {
+pub(super) async fn load(store: &Store, config: &Config) -> Result<Settings> {
     let rows = store.list_settings().await?;
     let row = |name: &str| rows.get(name).map(String::as_str);
     let downloads = &config.downloads;
     let concurrent =
         row(MAX_CONCURRENT).and_then(|text| text.parse().ok()).filter(|count| CONCURRENT.contains(count));
-    let settings = Settings {
+    Ok(Settings {
         max_concurrent_downloads: concurrent.unwrap_or(downloads.max_concurrent),
         bandwidth_bytes_per_second: match row(BANDWIDTH) {
             Some(UNLIMITED) => None,
@@ -74,14 +55,13 @@ pub(super) async fn load(store: &Store, config: &Config) -> Result<Stored> {
             None => downloads.bandwidth_bytes_per_second,
         },
         downloads_paused: row(PAUSED) == Some("true"),
-    };
-    Ok(Stored { settings, admin_key: row(ADMIN_KEY).and_then(|text| text.parse().ok()) })
+    })
 }
 
 impl Registry {
     /// The settings in force.
     pub fn settings(&self) -> Settings {
-        self.stored().settings
+        *self.stored()
     }
 
     /// Changes settings; in force at once and after a restart.
@@ -89,8 +69,7 @@ impl Registry {
         let rows = rows_of(change)?;
         self.inner.store.save_settings(&rows).await?;
         let settings = {
-            let mut stored = self.stored();
-            let settings = &mut stored.settings;
+            let mut settings = self.stored();
             change.max_concurrent_downloads.inspect(|count| settings.max_concurrent_downloads = *count);
             change.bandwidth_bytes_per_second.inspect(|limit| settings.bandwidth_bytes_per_second = *limit);
             change.downloads_paused.inspect(|is_paused| settings.downloads_paused = *is_paused);
@@ -108,41 +87,13 @@ impl Registry {
     /// Lets the configuration count again for one setting.
     pub(super) async fn forget_setting(&self, name: &str) -> Result<Settings> {
         self.inner.store.delete_setting(name).await?;
-        let settings = load(&self.inner.store, &self.inner.config).await?.settings;
-        self.stored().settings = settings;
+        let settings = load(&self.inner.store, &self.inner.config).await?;
+        *self.stored() = settings;
         self.apply_download_settings(&settings);
         Ok(settings)
     }
 
-    /// Whether `key` is the admin key: hashes compared in constant time; never true for an empty key.
-    pub fn is_admin_key(&self, key: &[u8]) -> bool {
-        let configured = self.inner.config.access.api_key.as_ref();
-        let own =
-            configured.map(|key| Sha256::of(key.expose_secret().as_bytes())).or(self.stored().admin_key);
-        let is_equal = |own: Sha256| bool::from(own.as_bytes().ct_eq(Sha256::of(key).as_bytes()));
-        !key.is_empty() && own.is_some_and(is_equal)
-    }
-
-    /// The admin key, made now and to be printed once; `None` when one was configured or made before.
-    ///
-    /// Only its hash is stored. Called by whatever starts the server, so that a command cannot lose the key.
-    pub async fn take_first_start_key(&self) -> Result<Option<String>> {
-        if self.inner.config.access.api_key.is_some() || self.stored().admin_key.is_some() {
-            return Ok(None);
-        }
-        let key = new_key()?;
-        let sha256 = Sha256::of(key.as_bytes());
-        if self.inner.store.insert_setting(ADMIN_KEY, &sha256.to_string()).await? {
-            self.stored().admin_key = Some(sha256);
-            return Ok(Some(key));
-        }
-        // Another server on the same database made one in this moment; its hash is taken over.
-        let stored = load(&self.inner.store, &self.inner.config).await?;
-        self.stored().admin_key = stored.admin_key;
-        Ok(None)
-    }
-
-    fn stored(&self) -> MutexGuard<'_, Stored> {
+    fn stored(&self) -> MutexGuard<'_, Settings> {
         self.inner.stored.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -168,19 +119,4 @@ fn rows_of(change: SettingsChange) -> Result<Vec<(&'static str, String)>> {
         rows.push((PAUSED, is_paused.to_string()));
     }
     Ok(rows)
-}
-
-/// Letters and digits alone, so that it survives every shell, header and form.
-fn new_key() -> Result<String> {
-    let mut key = KEY_PREFIX.to_owned();
-    while key.len() < KEY_PREFIX.len() + KEY_CHARACTERS {
-        let mut bytes = [0; 64];
-        getrandom::fill(&mut bytes)
-            .map_err(|error| Error::internal("the system gives no random bytes", error))?;
-        // Bytes from 248 on would favour the first letters.
-        let usable = bytes.iter().filter(|&&byte| byte < 248);
-        let characters = usable.map(|&byte| char::from(KEY_ALPHABET[usize::from(byte) % KEY_ALPHABET.len()]));
-        key.extend(characters.take(KEY_PREFIX.len() + KEY_CHARACTERS - key.len()));
-    }
-    Ok(key)
 }

@@ -17,6 +17,7 @@ mod merged;
 mod metadata;
 mod quarantine;
 mod resumable;
+mod sessions;
 mod settings;
 mod studio_gallery;
 #[cfg(test)]
@@ -37,6 +38,7 @@ pub(crate) use gallery::{GallerySums, StoredImage};
 pub(crate) use metadata::StoredFetch;
 pub(crate) use quarantine::StoredQuarantined;
 pub(crate) use resumable::{ResumableFilter, ResumableState, StoredFailure, StoredResumable};
+pub(crate) use sessions::StoredSession;
 pub(crate) use studio_gallery::{StudioGalleryRows, read_studio_gallery};
 pub(crate) use uploads::{BinEntry, FinishedUpload, StoredUpload};
 

@@ -6,6 +6,7 @@ use super::{Store, on_db};
 use crate::error::Result;
 
 const LIST_SETTINGS: &str = "SELECT name, value FROM settings";
+const FIND_SETTING: &str = "SELECT value FROM settings WHERE name = $1";
 const SAVE_SETTING: &str = "INSERT INTO settings (name, value) VALUES ($1, $2)
     ON CONFLICT (name) DO UPDATE SET value = excluded.value";
 const INSERT_SETTING: &str =
@@ -18,6 +19,13 @@ impl Store {
         let rows: Vec<(String, String)> =
             on_db!(&self.read, pool => sqlx::query_as(LIST_SETTINGS).fetch_all(pool).await)?;
         Ok(rows.into_iter().collect())
+    }
+
+    /// One of them.
+    pub(crate) async fn find_setting(&self, name: &str) -> Result<Option<String>> {
+        Ok(on_db!(&self.read, pool => {
+            sqlx::query_scalar(FIND_SETTING).bind(name).fetch_optional(pool).await?
+        }))
     }
 
     /// Sets them together.

@@ -1,4 +1,4 @@
-//! Run-time settings and the admin key.
+//! Run-time settings.
 
 use std::sync::Arc;
 
@@ -46,35 +46,6 @@ both_databases! {
             assert_eq!(registry.change_settings(change).await.expect_err("refused").code(), "out_of_bounds");
         }
         assert_eq!(registry.settings(), before);
-        registry.close().await;
-    }
-
-    async fn the_first_start_makes_a_key_once(home: Home) {
-        let registry = home.open().await;
-        assert!(!registry.is_admin_key(b""), "before there is a key nothing is let in");
-        let key = registry.take_first_start_key().await.unwrap().expect("a new key");
-        assert!(key.starts_with("lk_") && key.len() == 46 && key[3..].bytes().all(|byte| byte.is_ascii_alphanumeric()));
-        assert_eq!(registry.take_first_start_key().await.unwrap(), None);
-        registry.close().await;
-        drop(registry);
-        let registry = home.open().await;
-        assert_eq!(registry.take_first_start_key().await.unwrap(), None);
-        assert!(registry.is_admin_key(key.as_bytes()));
-        for wrong in ["", "lk_", &key[..45], &format!("{key}\n"), &key.to_lowercase()] {
-            assert!(!registry.is_admin_key(wrong.as_bytes()), "{wrong:?}");
-        }
-        registry.close().await;
-    }
-
-    async fn a_configured_key_replaces_the_made_one(home: Home) {
-        let registry = home.open().await;
-        let made = registry.take_first_start_key().await.unwrap().expect("a new key");
-        registry.close().await;
-        drop(registry);
-        let config = home.config_with(&[("API_KEY", "chosen")]);
-        let registry = Registry::open(config, Arc::new(home.clock.clone())).await.unwrap();
-        assert!(registry.is_admin_key(b"chosen") && !registry.is_admin_key(made.as_bytes()));
-        assert_eq!(registry.take_first_start_key().await.unwrap(), None);
         registry.close().await;
     }
 }
