@@ -10,8 +10,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bearer::Verifier;
 use crate::guesses::GuessLimiter;
+use crate::hosts::HostNames;
 use crate::studio::Studio;
-use crate::{envelope, measure, operations, requests, studio, vault, web};
+use crate::{cors, envelope, hosts, measure, operations, requests, studio, vault, web};
 
 /// The version of the program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -23,6 +24,7 @@ pub(crate) struct App(Arc<Inner>);
 struct Inner {
     registry: Registry,
     guesses: GuessLimiter,
+    hosts: HostNames,
     studio: Studio,
     bearer: Option<Verifier>,
 }
@@ -37,6 +39,11 @@ impl App {
 
     pub(crate) fn guesses(&self) -> &GuessLimiter {
         &self.0.guesses
+    }
+
+    /// The names that this server answers to.
+    pub(crate) fn hosts(&self) -> &HostNames {
+        &self.0.hosts
     }
 
     pub(crate) fn studio(&self) -> &Studio {
@@ -64,7 +71,8 @@ pub(crate) fn build(registry: Registry, shutdown: CancellationToken) -> Router {
         tracing::error!(%error, "the vault stays closed");
         None
     });
-    let app = App(Arc::new(Inner { registry, guesses: GuessLimiter::default(), studio, bearer }));
+    let hosts = HostNames::new(&registry.config().server);
+    let app = App(Arc::new(Inner { registry, guesses: GuessLimiter::default(), hosts, studio, bearer }));
     Router::new()
         .merge(studio::routes(&app))
         .merge(operations::routes(&app))
@@ -72,6 +80,8 @@ pub(crate) fn build(registry: Registry, shutdown: CancellationToken) -> Router {
         .merge(web::routes(&app))
         .fallback(envelope::not_found)
         .method_not_allowed_fallback(envelope::method_not_allowed)
+        .layer(from_fn_with_state(app.clone(), cors::share))
+        .layer(from_fn_with_state(app.clone(), hosts::guard))
         .layer(from_fn_with_state(app.clone(), requests::observe))
         .layer(from_fn(requests::identify))
         .with_state(app)

@@ -1,23 +1,21 @@
 //! Who asks. Every credential ends as one [`Caller`]; surfaces never look at headers.
 //!
-//! Order: trusted by the way it came, then the key. A browser session will stand after the key, so that a wrong key
-//! does not refuse by itself.
+//! Order: trusted by the way it came, then the key, then the session of a browser.
 
-use std::net::IpAddr;
 use std::time::Instant;
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, StatusCode};
-use lorakeep_registry::Registry;
+use http::{HeaderName, StatusCode};
 use lorakeep_registry::domain::{Caller, CallerKind};
 
 use crate::app::App;
 use crate::envelope::Refusal;
 use crate::forwarded;
 use crate::problem::Problem;
+use crate::session::{self, Session};
 use crate::wire::Peer;
 
 /// The header of the studio's key.
@@ -30,6 +28,8 @@ pub(crate) enum Credential {
     Trusted,
     /// The admin key.
     Key,
+    /// The session of a browser.
+    Session,
     /// A bearer token.
     Token,
     /// None, or a wrong one.
@@ -41,6 +41,7 @@ impl Credential {
         match self {
             Self::Trusted => "local",
             Self::Key => "key",
+            Self::Session => "session",
             Self::Token => "token",
             Self::Nothing => "anonymous",
         }
@@ -52,77 +53,99 @@ impl Credential {
 pub(crate) struct Identity {
     pub(crate) caller: Caller,
     pub(crate) credential: Credential,
-    /// Whether any credential was sent, right or wrong.
+    /// Whether a key was sent, right or wrong, or somebody is let in without.
     pub(crate) has_tried: bool,
+    /// To send again with the answer.
+    pub(crate) session: Option<Session>,
 }
 
-/// Reads the credentials of a request; an error when this client has to wait before its next guess.
-pub(crate) fn identify(app: &App, parts: &Parts) -> Result<Identity, Problem> {
-    let peer = parts.extensions.get::<Peer>().copied();
-    if peer == Some(Peer::Trusted) {
-        return Ok(Identity { caller: Caller::admin(), credential: Credential::Trusted, has_tried: true });
+impl Identity {
+    fn admin(credential: Credential, session: Option<Session>) -> Self {
+        Self { caller: Caller::admin(), credential, has_tried: true, session }
     }
-    if !parts.headers.contains_key(API_KEY) {
-        return Ok(anonymous(false));
+
+    fn anonymous(has_tried: bool) -> Self {
+        Self { caller: Caller::anonymous(), credential: Credential::Nothing, has_tried, session: None }
     }
-    let address = address(app, peer, &parts.headers);
-    refuse_guesser(app, address)?;
-    if has_admin_key(app.registry(), &parts.headers) {
-        return Ok(Identity { caller: Caller::admin(), credential: Credential::Key, has_tried: true });
-    }
-    if let Some(address) = address {
-        app.guesses().note_wrong(address, Instant::now());
-    }
-    Ok(anonymous(true))
 }
 
-fn anonymous(has_tried: bool) -> Identity {
-    Identity { caller: Caller::anonymous(), credential: Credential::Nothing, has_tried }
-}
-
-/// Whose guesses these are; `None` for a request that came over no network.
-fn address(app: &App, peer: Option<Peer>, headers: &HeaderMap) -> Option<IpAddr> {
-    let Some(Peer::Address(peer)) = peer else { return None };
-    Some(forwarded::client_address(peer, headers, &app.registry().config().server.trusted_proxies))
-}
-
-fn refuse_guesser(app: &App, address: Option<IpAddr>) -> Result<(), Problem> {
-    let Some(address) = address else { return Ok(()) };
-    match app.guesses().wait(address, Instant::now()) {
-        None => Ok(()),
-        Some(wait) => {
-            let seconds = wait.as_secs_f64().ceil() as u64;
-            Err(Problem::busy("too many wrong keys from this address, try again later", seconds))
-        }
+/// Reads the credentials of a request; an error when this client has to wait before its next guess, or when another
+/// site's page made the browser send a session.
+pub(crate) async fn identify(app: &App, parts: &Parts) -> Result<Identity, Problem> {
+    if parts.extensions.get() == Some(&Peer::Trusted) {
+        return Ok(Identity::admin(Credential::Trusted, None));
     }
+    let by_key = has_admin_key(app, parts).await;
+    if let Ok(true) = by_key {
+        return Ok(Identity::admin(Credential::Key, None));
+    }
+    // A wrong key does not refuse by itself: a browser may hold an old one beside its session.
+    if let Some(session) = session::find(app, parts).await? {
+        return Ok(Identity::admin(Credential::Session, Some(session)));
+    }
+    by_key.map(|_| Identity::anonymous(parts.headers.contains_key(API_KEY)))
 }
 
 /// Exactly one key, and the right one; two headers could be read differently by a proxy.
-fn has_admin_key(registry: &Registry, headers: &HeaderMap) -> bool {
-    let mut keys = headers.get_all(API_KEY).iter();
-    match (keys.next(), keys.next()) {
-        (Some(key), None) => registry.is_admin_key(key.as_bytes()),
-        _ => false,
+async fn has_admin_key(app: &App, parts: &Parts) -> Result<bool, Problem> {
+    let mut keys = parts.headers.get_all(API_KEY).iter();
+    let (Some(key), second) = (keys.next(), keys.next()) else { return Ok(false) };
+    let admin_key = app.registry().admin_key().await.map_err(|error| Problem::from(&error))?;
+    judge_guess(app, parts, second.is_none() && admin_key.is(key.as_bytes()))
+}
+
+/// What a key that was sent counts for: nothing (429) while its sender has to wait for too many wrong ones.
+///
+/// Nothing is awaited between the look at the limit and the note of a wrong key, so that guesses at once count all.
+pub(crate) fn judge_guess(app: &App, parts: &Parts, is_right: bool) -> Result<bool, Problem> {
+    let Some(Peer::Address(peer)) = parts.extensions.get().copied() else { return Ok(is_right) };
+    let proxies = &app.registry().config().server.trusted_proxies;
+    let address = forwarded::client_address(peer, &parts.headers, proxies);
+    if let Some(wait) = app.guesses().wait(address, Instant::now()) {
+        let seconds = wait.as_secs_f64().ceil() as u64;
+        return Err(Problem::busy("too many wrong keys from this address, try again later", seconds));
     }
+    if !is_right {
+        app.guesses().note_wrong(address, Instant::now());
+    }
+    Ok(is_right)
 }
 
 /// Lets only the admin pass; for all routes of the studio and for `/metrics`.
 pub(crate) async fn require_admin(State(app): State<App>, request: Request, next: Next) -> Response {
-    let (mut parts, body) = request.into_parts();
-    let (mut response, credential) = match identify(&app, &parts) {
-        Err(problem) => (Refusal::from(problem).into_response(), Credential::Nothing),
-        Ok(identity) if identity.caller.kind == CallerKind::Anonymous => {
-            (not_authenticated().into_response(), identity.credential)
-        }
-        Ok(identity) => {
-            parts.extensions.insert(identity.caller);
-            (next.run(Request::from_parts(parts, body)).await, identity.credential)
-        }
+    let refuse = |_: &Parts, problem: Option<Problem>| {
+        Refusal::from(problem.unwrap_or_else(not_authenticated)).into_response()
     };
-    response.extensions_mut().insert(credential);
+    admit(&app, request, next, refuse).await
+}
+
+/// Lets only the admin pass. `refuse` says to everyone else what the surface says: to whom no credential counts, and to
+/// whom there is a problem with it.
+pub(crate) async fn admit(
+    app: &App,
+    request: Request,
+    next: Next,
+    refuse: impl FnOnce(&Parts, Option<Problem>) -> Response,
+) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let refused = match identify(app, &parts).await {
+        Ok(identity) if identity.caller.kind == CallerKind::Admin => {
+            parts.extensions.insert(identity.caller);
+            let mut response = next.run(Request::from_parts(parts, body)).await;
+            response.extensions_mut().insert(identity.credential);
+            if let Some(session) = identity.session {
+                session.keep(response.headers_mut());
+            }
+            return response;
+        }
+        Ok(_) => None,
+        Err(problem) => Some(problem),
+    };
+    let mut response = refuse(&parts, refused);
+    response.extensions_mut().insert(Credential::Nothing);
     response
 }
 
-fn not_authenticated() -> Refusal {
-    Problem::new(StatusCode::UNAUTHORIZED, "not_authenticated", "Not authenticated").into()
+fn not_authenticated() -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, "not_authenticated", "Not authenticated")
 }

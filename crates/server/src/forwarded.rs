@@ -1,16 +1,20 @@
-//! Which client a request comes from when a proxy stands between.
+//! Which client a request comes from, and how, when a proxy stands between.
 
 use std::net::IpAddr;
 
+use http::request::Parts;
 use http::{HeaderMap, HeaderName};
-use lorakeep_registry::config::Network;
+use lorakeep_registry::config::{Network, ServerConfig};
 
+use crate::wire::Peer;
+
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The client's address: the peer's own, unless that is a proxy that is believed; then the last address of
 /// `X-Forwarded-For` that is none of those. What stands further left is the client's own claim.
 pub(crate) fn client_address(peer: IpAddr, headers: &HeaderMap, proxies: &[Network]) -> IpAddr {
-    let is_proxy = |address: IpAddr| proxies.iter().any(|network| network.contains(address));
+    let is_proxy = |address| is_proxy(address, proxies);
     if !is_proxy(peer) {
         return peer;
     }
@@ -26,6 +30,22 @@ pub(crate) fn client_address(peer: IpAddr, headers: &HeaderMap, proxies: &[Netwo
         }
     }
     client
+}
+
+/// Whether the client speaks HTTPS: so says the public address, or a proxy that is believed.
+pub(crate) fn is_https(parts: &Parts, server: &ServerConfig) -> bool {
+    if server.public_url.as_ref().is_some_and(|url| url.scheme() == "https") {
+        return true;
+    }
+    let Some(Peer::Address(peer)) = parts.extensions.get() else { return false };
+    let said = parts.headers.get_all(FORWARDED_PROTO).iter().next_back();
+    let last = said.and_then(|value| value.to_str().ok()?.rsplit(',').next());
+    is_proxy(*peer, &server.trusted_proxies)
+        && last.is_some_and(|proto| proto.trim().eq_ignore_ascii_case("https"))
+}
+
+fn is_proxy(address: IpAddr, proxies: &[Network]) -> bool {
+    proxies.iter().any(|network| network.contains(address))
 }
 
 /// An address, in brackets or with a port as some proxies write it.

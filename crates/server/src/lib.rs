@@ -3,7 +3,7 @@
 //! - [`serve`] and [`app()`]: the way in
 //! - [`wire`]: HTTP/1.1 with time-outs and caps
 //! - `requests`: what every request passes: id, log line, metrics, panics, security headers
-//! - `auth`: who asks; `problem`: what an error means in HTTP, for every surface
+//! - `auth`: who asks; `session`: the cookie of a browser; `origin`, `cors`, `hosts`: which pages may ask; `problem`: what an error means in HTTP, for every surface
 //! - `extract`, `multipart`: input of requests, for every surface; [`bearer`]: tokens of the vault
 //! - `studio`: `/api/admin/**`; `vault`: `/api/v1/**`; `operations`: `/api/health` and `/metrics`; `web`: pages
 //! - `tus`: uploads in pieces, below the vault and the studio alike
@@ -12,15 +12,19 @@
 mod app;
 mod auth;
 pub mod bearer;
+mod cors;
 mod envelope;
 mod extract;
 mod forwarded;
 mod guesses;
+mod hosts;
 mod measure;
 mod multipart;
 mod operations;
+mod origin;
 mod problem;
 mod requests;
+mod session;
 mod studio;
 pub mod telemetry;
 mod tus;

@@ -43,7 +43,7 @@ struct AdminHealthView {
 
 async fn show_health(State(app): AppState, request: Request) -> Result<Response, Refusal> {
     let (parts, _) = request.into_parts();
-    let identity = auth::identify(&app, &parts)?;
+    let identity = auth::identify(&app, &parts).await?;
     let is_admin = identity.caller.kind == CallerKind::Admin;
     let degraded = app.registry().health().degraded;
     let view = HealthView {

@@ -21,6 +21,7 @@ mod media;
 mod metadata;
 mod models;
 mod quarantine;
+mod sessions;
 mod settings;
 mod status;
 mod sync;
@@ -96,7 +97,9 @@ pub(crate) fn routes(app: &App) -> Router<App> {
         .route("/api/admin/settings", get(settings::show).put(settings::change))
         .route("/api/admin/settings/env", get(environment::show).put(environment::change))
         .route("/api/admin/doctor", get(settings::examine))
+        .merge(sessions::routes())
         .route_layer(from_fn_with_state(app.clone(), auth::require_admin))
+        .merge(sessions::open_routes())
 }
 
 fn catalog_routes() -> Router<App> {

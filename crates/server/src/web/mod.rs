@@ -12,6 +12,7 @@ mod downloads;
 mod fault;
 mod filters;
 mod generation;
+mod login;
 mod page;
 mod settings;
 mod start;
@@ -42,6 +43,8 @@ fn pages() -> Router<App> {
 fn open_routes() -> Router<App> {
     Router::new()
         .route("/", get(start::show))
+        .route("/home", get(login::lead_home))
+        .route("/login", get(login::show).post(login::log_in))
         .route("/assets/{bundle}/{name}", get(assets::serve))
         .route("/favicon.ico", get(assets::serve_icon))
 }

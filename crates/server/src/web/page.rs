@@ -12,14 +12,15 @@ use flate2::write::GzEncoder;
 use http::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, VARY,
 };
+use http::request::Parts;
 use http::{HeaderMap, HeaderName, StatusCode};
-use lorakeep_registry::domain::CallerKind;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::assets;
 use super::fault::PageFault;
 use crate::app::{App, VERSION};
 use crate::auth;
+use crate::problem::Problem;
 
 /// Everything comes from this server; nothing inline runs; no other site may frame a page or take its forms.
 const POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; object-src 'none'; \
@@ -84,19 +85,11 @@ pub(super) async fn require_person(
     request: Request,
     next: Next,
 ) -> Response {
-    let (mut parts, body) = request.into_parts();
-    match auth::identify(&app, &parts) {
-        Err(problem) => PageFault::from(problem).into_response(),
-        Ok(identity) if identity.caller.kind == CallerKind::Anonymous => {
-            to_the_door(&parts.headers, &uri.to_string())
-        }
-        Ok(identity) => {
-            parts.extensions.insert(identity.caller);
-            let mut response = next.run(Request::from_parts(parts, body)).await;
-            response.extensions_mut().insert(identity.credential);
-            response
-        }
-    }
+    let refuse = |parts: &Parts, problem: Option<Problem>| match problem {
+        Some(problem) => PageFault::from(problem).into_response(),
+        None => to_the_door(&parts.headers, &uri.to_string()),
+    };
+    auth::admit(&app, request, next, refuse).await
 }
 
 /// A part cannot be sent elsewhere: the script does that when it sees the status.
@@ -114,10 +107,15 @@ pub(super) fn wants_part(headers: &HeaderMap) -> bool {
 
 /// Renders a page or a part of one.
 pub(super) fn render(headers: &HeaderMap, template: &impl Template) -> Page {
+    render_as(StatusCode::OK, headers, template)
+}
+
+/// [`render`] with another status.
+pub(super) fn render_as(status: StatusCode, headers: &HeaderMap, template: &impl Template) -> Page {
     let html = template
         .render()
         .map_err(|error| PageFault::from(lorakeep_registry::Error::internal("rendering a page", error)))?;
-    Ok(respond(headers, StatusCode::OK, html))
+    Ok(respond(headers, status, html))
 }
 
 /// A page's answer: private, never kept, packed when the browser takes it.
