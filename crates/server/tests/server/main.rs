@@ -2,6 +2,7 @@
 
 mod api;
 mod client;
+mod hardening;
 mod harness;
 mod studio;
 mod vault;

@@ -49,6 +49,8 @@ pub(crate) struct Setup<'a> {
     pub(crate) environment: &'a [(&'a str, &'a str)],
     /// A `lorakeep.toml` in the data folder.
     pub(crate) settings_file: Option<&'a str>,
+    /// Whether no admin key is configured.
+    pub(crate) has_no_key: bool,
     /// The server's time, noon of a day in March when not given.
     pub(crate) now: Option<&'a str>,
 }
@@ -84,6 +86,20 @@ impl TestServer {
         let serving =
             lorakeep_server::serve_with(listeners, registry.clone(), setup.limits, shutdown.clone());
         Self { address, registry, shutdown, serving: Some(tokio::spawn(serving)), folder: Some(folder) }
+    }
+
+    /// One that makes its own key at the first start.
+    pub(crate) async fn start_without_key() -> Self {
+        Self::start_with(Setup { has_no_key: true, ..Setup::default() }).await
+    }
+
+    /// A stopped server again, on the same folders.
+    pub(crate) async fn restart(mut self, environment: &[(&str, &str)]) -> Self {
+        self.stop().await;
+        self.registry.close().await;
+        let folder = self.folder.take().expect("a server has its folder");
+        drop(self);
+        Self::start_in(folder, Setup { environment, ..Setup::default() }).await
     }
 
     /// A request without any credential.
@@ -197,8 +213,13 @@ fn config(folder: &Path, setup: &Setup<'_>) -> Config {
         ("LORAKEEP_CIVITAI_URL", setup.standin.map_or_else(nobody, Standin::civitai_url)),
         ("HF_ENDPOINT", setup.standin.map_or_else(nobody, Standin::huggingface_url)),
         ("LORAKEEP_ALLOW_HOSTS", "127.0.0.1,localhost".to_owned()),
+        // What requests that are written by hand call their server.
+        ("LORAKEEP_HOST_NAMES", "a".to_owned()),
     ];
     let env = |name: &str| {
+        if name == "API_KEY" && setup.has_no_key {
+            return None;
+        }
         let given = setup.environment.iter().find(|pair| pair.0 == name).map(|pair| pair.1.to_owned());
         given.or_else(|| own.iter().find(|pair| pair.0 == name).map(|pair| pair.1.clone()))
     };

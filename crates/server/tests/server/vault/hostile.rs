@@ -155,7 +155,7 @@ async fn too_much_is_refused_before_it_is_read_when_it_is_announced() {
     let token = vault.token(&json!({"role": "admin"}));
     let head = |length: &str| {
         format!(
-            "POST {ADMIN} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\n\
+            "POST {ADMIN} HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {token}\r\n\
              content-type: multipart/form-data; boundary=B\r\n{length}\r\n\r\n"
         )
     };
@@ -207,7 +207,7 @@ async fn a_client_that_goes_away_leaves_no_part() {
     let token = vault.token(&json!({"role": "admin"}));
     let (kind, body) = form("a.safetensors", &safetensors(3_000_000, 1), &[]);
     let head = format!(
-        "POST {ADMIN} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {token}\r\ncontent-type: {kind}\r\n\
+        "POST {ADMIN} HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {token}\r\ncontent-type: {kind}\r\n\
          content-length: {}\r\n\r\n",
         body.len()
     );
