@@ -48,7 +48,7 @@ prints every value and where it comes from. Beside the variables named at the fl
   LORAKEEP_BACKGROUND_HASHING  whether files are hashed without being asked to (true)
   LORAKEEP_MAX_UPLOAD_BYTES  the largest upload (524288000)
   LORAKEEP_TIME_ZONE         zone of the dates in catalogs (UTC)
-  LORAKEEP_PUBLIC_URL, LORAKEEP_TRUSTED_PROXIES, LORAKEEP_CORS_ORIGINS
+  LORAKEEP_PUBLIC_URL, LORAKEEP_HOST_NAMES, LORAKEEP_TRUSTED_PROXIES, LORAKEEP_CORS_ORIGINS
                              how people outside reach the server, and who may stand in between
   LORAKEEP_JWT_SECRET, LORAKEEP_JWT_PUBLIC_KEY, LORAKEEP_JWT_JWKS, LORAKEEP_JWT_AUDIENCE, LORAKEEP_JWT_ISSUER
                              whose tokens open the vault
@@ -149,6 +149,7 @@ pub(crate) enum Command {
     Quarantine(commands::quarantine::QuarantineArgs),
     Inspect(commands::inspect::InspectArgs),
     Token(commands::token::TokenArgs),
+    AdminKey(commands::admin_key::AdminKeyArgs),
     Doctor(commands::doctor::DoctorArgs),
     Config(commands::config::ConfigArgs),
     Settings(commands::settings::SettingsArgs),

@@ -1,6 +1,7 @@
 //! The studio API as typed calls. Every answer is kept twice: as the structs that the commands read, and as the JSON that
 //! `--json` prints, so that scripts see the API's objects and nothing less.
 
+mod access;
 mod adoption;
 mod bin;
 mod catalog;

@@ -1,6 +1,7 @@
 //! One file a command: its arguments with their help, and what it does.
 
 pub(crate) mod add;
+pub(crate) mod admin_key;
 pub(crate) mod adopt;
 pub(crate) mod bin;
 pub(crate) mod completions;
@@ -88,6 +89,7 @@ async fn call(command: Command, api: &Api, output: &Output) -> Result<Ended> {
         Command::Upload(args) => upload::run(&args, api, output).await,
         Command::Quarantine(args) => quarantine::run(args, api, output).await,
         Command::Doctor(_) => doctor::run(api, output).await,
+        Command::AdminKey(args) => admin_key::run(&args, api, output).await,
         Command::Settings(args) => settings::run(&args, api, output).await,
         Command::Serve(_)
         | Command::Adopt(_)

@@ -60,6 +60,24 @@ fn the_first_start_shows_a_key_once_and_it_opens_the_api() {
 }
 
 #[test]
+fn a_lost_admin_key_is_replaced_on_this_machine_without_it() {
+    let bench = Bench::new();
+    let mut command = bench.command();
+    command.env_remove("API_KEY").args(["serve", "--json"]);
+    let server = Server::start(command);
+    let rotate = |arguments: &[&str]| {
+        let mut command = bench.command();
+        command.env_remove("API_KEY").args(["admin-key", "rotate"]).args(arguments);
+        bench.finish(command)
+    };
+    assert!(rotate(&[]).expect_code(2).stderr.contains("--yes"));
+    let key = rotate(&["--yes", "--json"]).expect_code(0).json()["key"].as_str().expect("a key").to_owned();
+    bench.run(&["list", "--server", &server.address, "--key", &key]).expect_code(0);
+    rotate(&["--yes"]).expect_code(0);
+    bench.run(&["list", "--server", &server.address, "--key", &key]).expect_code(1);
+}
+
+#[test]
 fn a_second_server_on_the_data_folder_ends_at_once_with_a_clear_error() {
     let bench = Bench::new();
     let _first = bench.serve();
