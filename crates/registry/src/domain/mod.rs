@@ -13,6 +13,7 @@ mod entry;
 mod facts;
 mod generation;
 mod ids;
+pub mod image_metrics;
 mod media;
 mod merge;
 mod model_home;
