@@ -29,6 +29,8 @@ pub enum Thing {
     Image,
     /// An upload in pieces, named by its id.
     Upload,
+    /// An evaluation, named by its id.
+    Evaluation,
 }
 
 /// Everything that a service method can refuse or fail with.
@@ -145,6 +147,7 @@ impl fmt::Display for Thing {
             Self::Version => "version",
             Self::Image => "image",
             Self::Upload => "upload",
+            Self::Evaluation => "evaluation",
         })
     }
 }

@@ -14,6 +14,7 @@ mod auth;
 pub mod bearer;
 mod cors;
 mod envelope;
+mod evaluation;
 mod extract;
 mod forwarded;
 mod guesses;

@@ -48,6 +48,10 @@ id! {
     BinItemId
 }
 id! {
+    /// One evaluation.
+    EvaluationId
+}
+id! {
     /// One upload.
     UploadId
 }

@@ -10,6 +10,7 @@ mod display_name;
 mod document;
 mod download;
 mod entry;
+mod evaluation;
 mod facts;
 mod generation;
 mod ids;
@@ -33,11 +34,12 @@ pub use display_name::{added_name, cleaned_name};
 pub use document::{EntryDocument, FieldValue};
 pub use download::{Download, DownloadState, Progress, StatusWord, Trigger};
 pub use entry::{Entry, Origin, PairRole};
+pub use evaluation::{EvaluationLane, EvaluationState};
 pub use facts::{Facts, TakenOver, take_over};
 pub use generation::{
     Dependency, DependencySource, clean_prompt, dependencies, inferred_process, workflow_type,
 };
-pub use ids::{AdoptionId, BinItemId, DownloadId, EntryId, QuarantineId, UploadId};
+pub use ids::{AdoptionId, BinItemId, DownloadId, EntryId, EvaluationId, QuarantineId, UploadId};
 pub use media::{MediaFormat, SNIFFED_BYTES};
 pub use merge::{FieldConflict, MergedEntry, merge_entry};
 pub use model_home::{ModelHome, StyleCategory};

@@ -16,6 +16,7 @@ mod enqueue;
 mod entries;
 mod environment;
 mod events;
+mod evaluations;
 mod gallery;
 mod hashing;
 mod health;
@@ -27,6 +28,7 @@ mod metadata;
 mod open;
 mod pairs;
 mod parts;
+mod picture;
 mod placement;
 mod presence;
 mod program;
@@ -81,6 +83,11 @@ pub use gallery::{
     GalleryFilter, GalleryImage, GalleryProgress, GalleryRequest, GallerySummaries, GallerySummary,
     MediaFile, ModelGallery, SearchMode, ThumbnailProgress,
 };
+pub use evaluations::{
+    BaseRequest, BuiltIn, EvaluationAnswer, EvaluationCheck, EvaluationHealth, EvaluationRequest,
+    ImageRequest, PathStep, PlainSubject, PromptRequest, ReportDetail, RequestFault, Template, Tool,
+    evaluate_plain,
+};
 pub use hashing::HashingProgress;
 pub use identification::{FileFacts, TriggerWordFact, inspect_file};
 pub use metadata::{FetchScope, FetchState, FetchWord};
@@ -133,6 +140,7 @@ pub(crate) struct Inner {
     /// The present or last run of re-hashing.
     verification: std::sync::Mutex<Option<verification::Run>>,
     pub(crate) studio: studio::Studio,
+    pub(crate) evaluations: evaluations::live::Evaluations,
     /// Held by whoever gives an upload its name and place.
     upload_turn: tokio::sync::Mutex<()>,
     /// Uploads in pieces that somebody works on.

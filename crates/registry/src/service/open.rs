@@ -10,6 +10,7 @@ use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::evaluations::live::Evaluations;
 use super::health::HealthReasons;
 use super::recent::Recent;
 use super::studio::Studio;
@@ -64,6 +65,7 @@ impl Registry {
                 known_sessions: Recent::default(),
                 jobs,
                 studio: Studio::default(),
+                evaluations: Evaluations::default(),
                 upload_turn: Mutex::default(),
                 open_uploads: OpenUploads::default(),
                 verification: std::sync::Mutex::default(),
@@ -83,6 +85,7 @@ impl Registry {
         registry.open_studio().await?;
         registry.open_uploads().await?;
         registry.open_resumable().await?;
+        registry.open_evaluations().await?;
         Ok(registry)
     }
 
@@ -94,6 +97,7 @@ impl Registry {
         self.start_downloads();
         self.start_studio();
         self.start_uploads();
+        self.start_evaluations();
     }
 
     /// Stops claiming jobs, parks running transfers (their journals are written), flushes the catalog files, closes the

@@ -13,6 +13,7 @@ mod entries;
 mod environment;
 mod event_stream;
 mod events;
+mod evaluations;
 mod files;
 mod gallery;
 mod gallery_run;
@@ -94,6 +95,7 @@ pub(crate) fn routes(app: &App) -> Router<App> {
         .merge(sync::routes())
         .merge(tus::routes("/api/admin/uploads"))
         .merge(adoption::routes())
+        .merge(evaluations::routes())
         .route("/api/admin/settings", get(settings::show).put(settings::change))
         .route("/api/admin/settings/env", get(environment::show).put(environment::change))
         .route("/api/admin/doctor", get(settings::examine))

@@ -6,6 +6,7 @@
 mod access;
 mod bytes;
 mod deletion;
+mod evaluation;
 mod listing;
 mod upload;
 mod views;
@@ -27,5 +28,6 @@ pub(crate) fn routes(app: &App) -> Router<App> {
         .route("/api/v1/admin/lora/upload", post(upload::by_admin))
         .route("/api/v1/lora/upload", post(upload::by_user))
         .merge(tus::routes("/api/v1/uploads"))
+        .merge(evaluation::routes())
         .route_layer(from_fn_with_state(app.clone(), access::identify))
 }

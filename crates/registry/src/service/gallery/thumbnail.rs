@@ -1,14 +1,14 @@
 //! Thumbnails: pictures by our own decoders within limits, the first frame of a video by `ffmpeg` when it is installed.
 
-use std::io::{BufReader, Cursor};
+use std::io::Cursor;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use image::codecs::jpeg::JpegEncoder;
-use image::{ImageReader, Limits};
 
 use crate::domain::MediaFormat;
+use crate::service::picture::decode;
 use crate::service::program::{Ended, run_bounded};
 
 /// Pixels.
@@ -16,10 +16,6 @@ const WIDTH: u32 = 300;
 /// Taller ones would be slivers.
 const MAX_HEIGHT: u32 = 1200;
 const QUALITY: u8 = 70;
-/// Pixels in either direction that are decoded.
-const MAX_SIDE: u32 = 16_384;
-/// Memory that decoding may take, bytes.
-const MAX_MEMORY: u64 = 256 << 20;
 /// How long `ffmpeg` may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -33,16 +29,7 @@ pub(super) fn thumbnail(path: &Path, format: MediaFormat) -> Option<Vec<u8>> {
 }
 
 fn small_picture(path: &Path) -> Result<Vec<u8>, String> {
-    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
-    let mut reader =
-        ImageReader::new(BufReader::new(file)).with_guessed_format().map_err(|error| error.to_string())?;
-    let mut limits = Limits::default();
-    limits.max_image_width = Some(MAX_SIDE);
-    limits.max_image_height = Some(MAX_SIDE);
-    limits.max_alloc = Some(MAX_MEMORY);
-    reader.limits(limits);
-    let picture = reader.decode().map_err(|error| error.to_string())?;
-    let small = picture.thumbnail(WIDTH, MAX_HEIGHT).into_rgb8();
+    let small = decode(path)?.thumbnail(WIDTH, MAX_HEIGHT).into_rgb8();
     let mut bytes = Cursor::new(Vec::new());
     JpegEncoder::new_with_quality(&mut bytes, QUALITY)
         .encode_image(&small)

@@ -3,6 +3,7 @@
 //! One prompt is one picture here, and its end is polled from history and queue: progress by picture needs no
 //! websocket. Shapes are those of ComfyUI 0.3.64.
 
+pub(crate) mod template;
 mod upload;
 mod wire;
 

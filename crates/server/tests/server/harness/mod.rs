@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::client::{Answer, Call, PATIENCE};
 
 pub(crate) use studio::Studio;
-pub(crate) use uploads::{form, safetensors, sdxl_lora, with_form};
+pub(crate) use uploads::{form, lora, safetensors, sdxl_lora, with_form};
 pub(crate) use vault::Vault;
 
 /// The admin key of all test servers.

@@ -69,3 +69,34 @@ pub(crate) fn sdxl_lora() -> Vec<u8> {
     file.resize(8 + header.len() + end, 1);
     file
 }
+
+/// A LoRA with SDXL names whose one module has these singular values, its scale included: the factors are diagonal, and
+/// alpha over rank is made up for.
+pub(crate) fn lora(singular_values: &[f32], alpha: f32) -> Vec<u8> {
+    let (rank, side) = (singular_values.len(), 8);
+    let scale = alpha / rank as f32;
+    let (mut down, mut up) = (vec![0.0; rank * side], vec![0.0; side * rank]);
+    for (place, value) in singular_values.iter().enumerate() {
+        down[place * side + place] = 0.5;
+        up[place * rank + place] = value / scale / 0.5;
+    }
+    let module = "lora_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_q";
+    let tensors = [
+        ("alpha", vec![], vec![alpha]),
+        ("lora_down.weight", vec![rank, side], down),
+        ("lora_up.weight", vec![side, rank], up),
+    ];
+    let (mut header, mut data) = (serde_json::Map::new(), Vec::new());
+    header.insert("__metadata__".into(), json!({"ss_base_model_version": "sdxl_base_v1-0"}));
+    for (name, shape, values) in tensors {
+        let start = data.len();
+        values.iter().for_each(|value| data.extend(value.to_le_bytes()));
+        let tensor = json!({"dtype": "F32", "shape": shape, "data_offsets": [start, data.len()]});
+        header.insert(format!("{module}.{name}"), tensor);
+    }
+    let header = Value::Object(header).to_string();
+    let mut file = (header.len() as u64).to_le_bytes().to_vec();
+    file.extend(header.bytes());
+    file.extend(data);
+    file
+}

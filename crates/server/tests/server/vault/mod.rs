@@ -1,6 +1,7 @@
 //! The vault: whole bodies as its contract shows them, rights, hostile uploads, cut-off ones.
 
 mod deletion;
+mod evaluation;
 mod files;
 mod hostile;
 mod listing;

@@ -1,0 +1,57 @@
+//! Evaluations for the owner of the installation and the web page: what the vault offers, by the admin key.
+
+use axum::extract::State;
+use axum::routing::{get, post};
+use axum::{Json as JsonBody, Router};
+use http::StatusCode;
+use lorakeep_registry::domain::Caller;
+use lorakeep_registry::{EvaluationAnswer, EvaluationHealth, EvaluationRequest, PageRequest};
+
+use super::extract::{FileName, Json, PageQuery, Query};
+use crate::app::{App, AppState};
+use crate::envelope::Refusal;
+use crate::evaluation::{EvaluationsView, answered, healthy, refuse_faults};
+
+pub(super) fn routes() -> Router<App> {
+    Router::new()
+        .route("/api/admin/evaluations", post(run).get(list))
+        .route("/api/admin/evaluations/health", get(health))
+        .route("/api/admin/evaluations/{id}", get(show).delete(delete))
+        .route("/api/admin/evaluations/{id}/cancel", post(cancel))
+}
+
+async fn run(
+    State(app): AppState,
+    Json(request): Json<EvaluationRequest>,
+) -> Result<(StatusCode, JsonBody<EvaluationAnswer>), Refusal> {
+    refuse_faults(&request)?;
+    Ok(answered(app.registry().evaluate(&Caller::admin(), request).await?))
+}
+
+async fn show(
+    State(app): AppState,
+    FileName(id): FileName,
+) -> Result<(StatusCode, JsonBody<EvaluationAnswer>), Refusal> {
+    Ok(answered(app.registry().evaluation(&Caller::admin(), &id).await?))
+}
+
+async fn list(
+    State(app): AppState,
+    Query(query): Query<PageQuery>,
+) -> Result<JsonBody<EvaluationsView>, Refusal> {
+    let page = PageRequest::from(query);
+    Ok(JsonBody(app.registry().list_evaluations(&Caller::admin(), &page).await?.into()))
+}
+
+async fn cancel(State(app): AppState, FileName(id): FileName) -> Result<JsonBody<EvaluationAnswer>, Refusal> {
+    Ok(JsonBody(app.registry().cancel_evaluation(&Caller::admin(), &id).await?))
+}
+
+async fn delete(State(app): AppState, FileName(id): FileName) -> Result<StatusCode, Refusal> {
+    app.registry().delete_evaluation(&Caller::admin(), &id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn health(State(app): AppState) -> Result<(StatusCode, JsonBody<EvaluationHealth>), Refusal> {
+    Ok(healthy(app.registry().evaluation_health().await?))
+}
