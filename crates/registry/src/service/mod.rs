@@ -15,8 +15,8 @@ mod downloads;
 mod enqueue;
 mod entries;
 mod environment;
-mod events;
 mod evaluations;
+mod events;
 mod gallery;
 mod hashing;
 mod health;
@@ -78,15 +78,15 @@ pub use civitai::{
 pub use doctor::{Check, CheckOutcome, Health};
 pub use downloads::{BatchReport, DownloadFilter, Enqueue, Enqueued, JobState, Placement, Skipped};
 pub use environment::EnvSetting;
+pub use evaluations::{
+    BaseRequest, BuiltIn, EvaluationAnswer, EvaluationCheck, EvaluationHealth, EvaluationRequest,
+    ImageRequest, PathStep, PromptRequest, ReportDetail, RequestFault, SmallerTo, Template, Tool,
+    evaluate_plain, resize_plain,
+};
 pub use events::{Event, EventFilter, Severity};
 pub use gallery::{
     GalleryFilter, GalleryImage, GalleryProgress, GalleryRequest, GallerySummaries, GallerySummary,
     MediaFile, ModelGallery, SearchMode, ThumbnailProgress,
-};
-pub use evaluations::{
-    BaseRequest, BuiltIn, EvaluationAnswer, EvaluationCheck, EvaluationHealth, EvaluationRequest,
-    ImageRequest, PathStep, PlainSubject, PromptRequest, ReportDetail, RequestFault, Template, Tool,
-    evaluate_plain,
 };
 pub use hashing::HashingProgress;
 pub use identification::{FileFacts, TriggerWordFact, inspect_file};

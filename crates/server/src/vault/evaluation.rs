@@ -1,6 +1,7 @@
 //! Evaluations: run, look, list, cancel, and the health of the service.
 
-use axum::extract::{Extension, State};
+use axum::extract::{Extension, Path, State};
+use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Json as JsonBody, Router};
 use http::StatusCode;
@@ -9,8 +10,11 @@ use lorakeep_registry::{EvaluationAnswer, EvaluationHealth, EvaluationRequest, P
 
 use crate::app::{App, AppState};
 use crate::envelope::Refusal;
-use crate::evaluation::{EvaluationsView, answered, healthy, refuse_faults};
+use crate::evaluation::{EvaluationsView, answered, healthy, picture, refuse_faults, refused};
 use crate::extract::{FileName, Json, PageQuery, Query};
+
+/// Where evaluations are.
+const BASE: &str = "/api/v1/evaluation";
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
@@ -19,6 +23,8 @@ pub(super) fn routes() -> Router<App> {
         .route("/api/v1/evaluation/health", get(health))
         .route("/api/v1/evaluation/{id}", get(show).delete(delete))
         .route("/api/v1/evaluation/{id}/cancel", post(cancel))
+        .route("/api/v1/evaluation/{id}/grid", get(grid))
+        .route("/api/v1/evaluation/{id}/cells/{place}", get(cell))
 }
 
 async fn run(
@@ -28,7 +34,7 @@ async fn run(
 ) -> Result<(StatusCode, JsonBody<EvaluationAnswer>), Refusal> {
     caller.require(Right::Evaluate)?;
     refuse_faults(&request)?;
-    Ok(answered(app.registry().evaluate(&caller, request).await?))
+    Ok(answered(BASE, app.registry().evaluate(&caller, request).await.map_err(refused)?))
 }
 
 async fn show(
@@ -36,7 +42,7 @@ async fn show(
     Extension(caller): Extension<Caller>,
     FileName(id): FileName,
 ) -> Result<(StatusCode, JsonBody<EvaluationAnswer>), Refusal> {
-    Ok(answered(app.registry().evaluation(&caller, &id).await?))
+    Ok(answered(BASE, app.registry().evaluation(&caller, &id).await?))
 }
 
 async fn list(
@@ -52,7 +58,8 @@ async fn cancel(
     Extension(caller): Extension<Caller>,
     FileName(id): FileName,
 ) -> Result<JsonBody<EvaluationAnswer>, Refusal> {
-    Ok(JsonBody(app.registry().cancel_evaluation(&caller, &id).await?))
+    let (_, body) = answered(BASE, app.registry().cancel_evaluation(&caller, &id).await?);
+    Ok(body)
 }
 
 async fn delete(
@@ -62,6 +69,23 @@ async fn delete(
 ) -> Result<StatusCode, Refusal> {
     app.registry().delete_evaluation(&caller, &id).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+async fn grid(
+    State(app): AppState,
+    Extension(caller): Extension<Caller>,
+    FileName(id): FileName,
+) -> Result<Response, Refusal> {
+    picture(app.registry().evaluation_picture(&caller, &id, None).await?).await
+}
+
+async fn cell(
+    State(app): AppState,
+    Extension(caller): Extension<Caller>,
+    Path((id, place)): Path<(String, String)>,
+) -> Result<Response, Refusal> {
+    let place = place.parse().map_err(|_| Refusal::path_not_found())?;
+    picture(app.registry().evaluation_picture(&caller, &id, Some(place)).await?).await
 }
 
 async fn health(

@@ -108,14 +108,14 @@ impl Registry {
         let subjects: Vec<Subject> = serde_json::from_str(&stored.files).map_err(unreadable)?;
         let outcome = stored.outcome.as_deref().map(serde_json::from_str::<Outcome>).transpose();
         let outcome = outcome.map_err(unreadable)?.unwrap_or_default();
-        let mut found = Found { several: subjects.len() > 1, ..Found::default() };
+        let mut found = Found::of(subjects.len());
         let mut files = Vec::new();
         for subject in &subjects {
             files.push(self.file_answer(&request, subject, &mut found).await?);
         }
         outcome.findings.into_iter().for_each(|finding| found.add(None, finding));
         found.skipped.extend(outcome.skipped);
-        let skipped = std::mem::take(&mut found.skipped);
+        let skipped = found.take_skipped();
         let duration = stored.started_at.zip(stored.finished_at);
         Ok(EvaluationAnswer {
             evaluation_id: shown_id(stored.id),
@@ -229,7 +229,7 @@ fn parsed(kept: &StoredResult) -> Result<Map<String, Value>> {
 }
 
 /// Takes away what was not asked for.
-fn cut(request: &EvaluationRequest, report: &mut Map<String, Value>) {
+pub(super) fn cut(request: &EvaluationRequest, report: &mut Map<String, Value>) {
     for name in ["schema_version", "tool_version", "findings", "skipped"] {
         report.shift_remove(name);
     }
@@ -249,19 +249,28 @@ fn cut(request: &EvaluationRequest, report: &mut Map<String, Value>) {
 
 /// Findings and gaps of all files.
 #[derive(Default)]
-struct Found {
+pub(super) struct Found {
     several: bool,
     findings: Vec<(Option<String>, Finding)>,
     skipped: Vec<Value>,
 }
 
 impl Found {
-    fn add(&mut self, file: Option<&str>, finding: Finding) {
+    /// Of so many files.
+    pub(super) fn of(files: usize) -> Self {
+        Self { several: files > 1, ..Self::default() }
+    }
+
+    pub(super) fn take_skipped(&mut self) -> Vec<Value> {
+        std::mem::take(&mut self.skipped)
+    }
+
+    pub(super) fn add(&mut self, file: Option<&str>, finding: Finding) {
         self.findings.push((file.map(str::to_owned), finding));
     }
 
     /// Takes what a report found, and says of which file it is.
-    fn take_from(&mut self, name: &str, report: &mut Map<String, Value>) {
+    pub(super) fn take_from(&mut self, name: &str, report: &mut Map<String, Value>) {
         let findings = report.get("findings").cloned().unwrap_or_default();
         let findings: Vec<Finding> = serde_json::from_value(findings).unwrap_or_default();
         let verdict = Verdict::new(findings.clone());
@@ -274,7 +283,7 @@ impl Found {
         }));
     }
 
-    fn verdict(self) -> Value {
+    pub(super) fn verdict(self) -> Value {
         let mut findings = self.findings;
         findings.sort_by_key(|(_, finding)| std::cmp::Reverse(finding.severity));
         let plain = Verdict::new(findings.iter().map(|(_, finding)| finding.clone()).collect());

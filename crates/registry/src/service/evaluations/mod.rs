@@ -6,6 +6,7 @@
 mod answer;
 mod generator;
 mod health;
+mod images;
 pub(crate) mod live;
 mod pairs;
 mod plain;
@@ -21,13 +22,13 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 pub use answer::{EvaluationAnswer, Tool};
 pub use health::EvaluationHealth;
-pub use plain::{PlainSubject, evaluate_plain};
+pub use plain::{SmallerTo, evaluate_plain, resize_plain};
 pub use request::{
     BaseRequest, BuiltIn, Check as EvaluationCheck, EvaluationRequest, ImageRequest, PathStep, PromptRequest,
     ReportDetail, RequestFault, Template,
 };
 
-use super::{Page, PageRequest, Registry, bad_cursor};
+use super::{MediaFile, Page, PageRequest, Registry, bad_cursor};
 use crate::domain::{Caller, EvaluationId, EvaluationLane, EvaluationState, Right};
 use crate::error::{Error, Result, Thing};
 use crate::store::StoredEvaluation;
@@ -114,7 +115,20 @@ impl Registry {
         if !self.inner.store.delete_evaluation(id).await? {
             return Err(Error::conflict("evaluation_runs", "the evaluation is not over; cancel it first"));
         }
-        Ok(())
+        self.forget_pictures(id).await
+    }
+
+    /// The file of one picture of an evaluation, or of the contact sheet when no place is given.
+    pub async fn evaluation_picture(
+        &self,
+        caller: &Caller,
+        id: &str,
+        place: Option<usize>,
+    ) -> Result<MediaFile> {
+        caller.require(Right::Evaluate)?;
+        let id = known_id(id)?;
+        self.load_evaluation(id).await?;
+        self.picture_file(id, place).await
     }
 
     /// Writes the row of a request that can be meant.
@@ -127,6 +141,12 @@ impl Registry {
             ));
         }
         let subjects = request.files.iter().map(|file| self.subject(file)).collect::<Result<Vec<_>>>()?;
+        if let Some(base) = &request.base {
+            self.base_path(&base.file)?;
+        }
+        if let Some(images) = &request.images {
+            self.prepare_pictures(images, &subjects).await?;
+        }
         self.refuse_when_full().await?;
         let now = self.inner.clock.now();
         let written = |error| Error::internal("a request cannot be written", error);

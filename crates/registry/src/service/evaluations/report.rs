@@ -1,17 +1,19 @@
 //! Reports of files: kept by content and version of the tool, computed once, off the async threads.
 
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use lorakeep_weights::Sha256;
 use lorakeep_weights::evaluate::report::{FileReport, SCHEMA_VERSION};
-use lorakeep_weights::evaluate::{Control, Detail, EvaluateError, Options, evaluate};
+use lorakeep_weights::evaluate::{Base, Control, Detail, EvaluateError, Options, evaluate};
+use lorakeep_weights::{Header, Sha256};
 
 use super::live::LiveEvaluation;
 use super::request::{EvaluationRequest, ReportDetail};
 use super::subject::Subject;
+use crate::domain::FileStamp;
 use crate::error::{Error, Result};
+use crate::files::stamp_at;
 use crate::service::Registry;
 use crate::store::{ResultKey, StoredResult};
 
@@ -34,12 +36,54 @@ pub(crate) struct Question {
     energy_targets: Vec<f64>,
     top_singular_values: usize,
     strength: f64,
+    runtimes: Vec<String>,
+    base: Option<BaseFile>,
+}
+
+/// The base model that a file is laid beside.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct BaseFile {
+    path: PathBuf,
+    /// How answers call it.
+    name: String,
+    /// What it was when the question was asked.
+    stamp: FileStamp,
+    use_weights: bool,
+}
+
+impl BaseFile {
+    /// The file at `path`; blocks the thread.
+    pub(crate) fn at(path: &Path, use_weights: bool) -> Result<Self> {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let stamp = stamp_at(path).ok_or_else(|| unreadable(&name, "it is not there"))?;
+        Ok(Self { path: path.to_owned(), name, stamp, use_weights })
+    }
+
+    /// Names its content without reading all of it: a checkpoint takes a minute to hash.
+    fn key(&self) -> String {
+        let FileStamp { size_bytes, modified_ns, inode } = self.stamp;
+        format!("{}:{size_bytes}:{modified_ns}:{inode}:{}", self.name, self.use_weights)
+    }
+
+    fn open(&self) -> Result<(File, Header)> {
+        let file = File::open(&self.path).map_err(|error| unreadable(&self.name, &error.to_string()))?;
+        let header = Header::read(&file, self.stamp.size_bytes)
+            .map_err(|error| unreadable(&self.name, &error.to_string()))?;
+        Ok((file, header))
+    }
 }
 
 impl Question {
-    /// About the file at `path`.
-    pub(crate) fn new(request: &EvaluationRequest, path: &Path, file_name: &str) -> Self {
+    /// About the file at `path`; blocks the thread.
+    pub(crate) fn new(
+        request: &EvaluationRequest,
+        path: &Path,
+        file_name: &str,
+        base: Option<BaseFile>,
+    ) -> Self {
         Self {
+            runtimes: request.runtimes.clone(),
+            base,
             file_name: file_name.to_owned(),
             adapter_config: adapter_config_beside(path),
             // Blocks cost nothing; modules make a document a hundred times as large.
@@ -55,15 +99,17 @@ impl Question {
         let config = self.adapter_config.as_ref().map(|text| Sha256::of(text.as_bytes()).to_string());
         let top = if self.detail == ReportDetail::Modules { self.top_singular_values } else { 0 };
         format!(
-            "{:?}|{:?}|{top}|{}|{}",
+            "{:?}|{:?}|{top}|{}|{}|{:?}|{}",
             self.detail,
             self.energy_targets,
             self.strength,
-            config.unwrap_or_default()
+            config.unwrap_or_default(),
+            self.runtimes,
+            self.base.as_ref().map(BaseFile::key).unwrap_or_default()
         )
     }
 
-    fn options(&self) -> Options<'_> {
+    fn options<'a>(&'a self, runtimes: &'a [&'a str], base: Option<Base<'a>>) -> Options<'a> {
         Options {
             file_name: &self.file_name,
             adapter_config: self.adapter_config.as_deref(),
@@ -76,6 +122,8 @@ impl Question {
             energy_targets: &self.energy_targets,
             top_singular_values: self.top_singular_values,
             strength: self.strength,
+            runtimes,
+            base,
             verify_payload: true,
         }
     }
@@ -93,8 +141,15 @@ impl Question {
         if !metadata.is_file() {
             return Err(unreadable(&self.file_name, "it is not a regular file"));
         }
+        let opened = self.base.as_ref().map(BaseFile::open).transpose()?;
+        let base = self.base.as_ref().zip(opened.as_ref()).map(|(base, (file, header))| Base {
+            name: &base.name,
+            header,
+            file: if base.use_weights { Some(file) } else { None },
+        });
+        let runtimes: Vec<&str> = self.runtimes.iter().map(String::as_str).collect();
         let control = Control { threads: THREADS, cancelled, progress };
-        let report = evaluate(&file, metadata.len(), &self.options(), &control);
+        let report = evaluate(&file, metadata.len(), &self.options(&runtimes, base), &control);
         report.map_err(|error| explained(&self.file_name, error))
     }
 }
@@ -141,10 +196,15 @@ impl Registry {
         let sha256 = self.content_hash(&path, live).await?;
         let at = path.below(&self.inner.config.models_dir);
         let (request, name) = (request.clone(), subject.name().to_owned());
+        let base = request.base.as_ref().map(|base| self.base_path(&base.file)).transpose()?;
         let question = {
             let at = at.clone();
-            self.blocking("looking for `adapter_config.json`", move || Question::new(&request, &at, &name))
-                .await?
+            let ask = move || {
+                let use_weights = request.base.as_ref().is_some_and(|base| base.use_weights);
+                let base = base.map(|path| BaseFile::at(&path, use_weights)).transpose()?;
+                Ok::<_, Error>(Question::new(&request, &at, &name, base))
+            };
+            self.blocking("looking beside a file", ask).await??
         };
         let key = file_key(&sha256.to_string(), question.key());
         (subject.sha256, subject.options) = (Some(key.content.clone()), Some(key.options.clone()));

@@ -11,7 +11,7 @@ use super::live::{LiveEvaluation, lock};
 use super::report::{cancelled, is_cancelled};
 use super::request::EvaluationRequest;
 use super::subject::Subject;
-use crate::domain::{EvaluationLane, EvaluationState};
+use crate::domain::{EvaluationId, EvaluationLane, EvaluationState};
 use crate::error::{Error, Result, chain};
 use crate::service::Registry;
 use crate::store::{Lease, StoredEvaluation};
@@ -210,6 +210,10 @@ impl Work {
         Ok(row.state)
     }
 
+    pub(super) fn id(&self) -> EvaluationId {
+        lock(&self.row).id
+    }
+
     /// Writes how far it is; hears whether somebody asked for the end.
     pub(super) async fn save(&self) -> Result<()> {
         let row = lock(&self.row).clone();
@@ -229,12 +233,14 @@ impl Work {
 
     async fn steps(&self) -> Result<()> {
         let mut subjects = self.subjects()?;
-        self.set_steps(subjects.len() + super::pairs::count(&self.request));
+        let pictures = self.request.images.as_ref().map_or(0, |images| images.cells(subjects.len()));
+        self.set_steps(subjects.len() + super::pairs::count(&self.request) + pictures);
         self.change_outcome(|outcome| {
             *outcome = Outcome { images: outcome.images.take(), ..Outcome::default() }
         })?;
         self.measure_files(&mut subjects).await?;
-        self.compare_files(&subjects).await
+        self.compare_files(&subjects).await?;
+        self.make_pictures(&subjects).await
     }
 
     /// A report of each file; one that cannot be read does not keep the others from theirs.

@@ -1,5 +1,7 @@
 //! From what a request calls a file to a file of the library, and to its hash.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use super::live::LiveEvaluation;
@@ -64,6 +66,12 @@ impl Registry {
             is_known: false,
             error: None,
         })
+    }
+
+    /// The base model of that name, path or SHA-256.
+    pub(super) fn base_path(&self, asked: &str) -> Result<PathBuf> {
+        let (path, _) = self.file_called(asked).ok_or_else(|| Error::not_found(Thing::File, asked))?;
+        Ok(path.below(&self.inner.config.models_dir))
     }
 
     fn file_called(&self, asked: &str) -> Option<(ModelPath, u64)> {

@@ -2,6 +2,7 @@
 
 mod civitai;
 mod environment;
+mod evaluations;
 mod events;
 mod gallery;
 mod loras;

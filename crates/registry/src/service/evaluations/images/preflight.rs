@@ -28,13 +28,24 @@ pub(crate) struct Prepared {
     pub(super) stats: SystemStats,
 }
 
+impl Prepared {
+    /// What all pictures have in common, for the answer: results differ with every one of these.
+    pub(super) fn settings(&self) -> Value {
+        let mut settings: Map<String, Value> =
+            self.fixed.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        settings.insert("loras".to_owned(), json!(self.loras));
+        Value::Object(settings)
+    }
+}
+
 impl Registry {
     /// The generator's client.
     pub(super) fn generator(&self) -> Result<&ComfyUi> {
         self.inner.jobs.upstreams.comfyui.as_ref().ok_or_else(|| Error::Unavailable {
             code: "generator_not_configured",
-            message: "pictures need a generator; set `COMFYUI_URL` (or `--comfyui-url`) to the address of ComfyUI"
-                .to_owned(),
+            message:
+                "pictures need a generator; set `COMFYUI_URL` (or `--comfyui-url`) to the address of ComfyUI"
+                    .to_owned(),
         })
     }
 
@@ -75,7 +86,9 @@ async fn nodes_of(comfyui: &ComfyUi, graph: &Graph) -> Result<BTreeMap<String, N
             continue;
         }
         let info = comfyui.node(class).await?.ok_or_else(|| {
-            let message = format!("the generator has no node `{class}`; install what brings it, or use another workflow");
+            let message = format!(
+                "the generator has no node `{class}`; install what brings it, or use another workflow"
+            );
             lacks("images.template", message, None)
         })?;
         nodes.insert(class.to_owned(), info);
@@ -113,7 +126,8 @@ impl Lists<'_> {
             let Some(text) = value.as_str().filter(|text| !text.contains("{{")) else { continue };
             let Some(list) = self.nodes.get(class).and_then(|node| node.choices(name)) else { continue };
             if !list.contains(&text) {
-                let message = format!("the generator's node `{class}` knows no `{name}` of the name `{text}`");
+                let message =
+                    format!("the generator's node `{class}` knows no `{name}` of the name `{text}`");
                 return Err(lacks("images.template", message, nearest(&list, text)));
             }
         }
@@ -176,15 +190,18 @@ impl Lists<'_> {
         };
         if let Some(wanted) = wanted {
             return choose(&list, wanted).ok_or_else(|| {
-                let message = format!("the generator has no {} `{wanted}`; it has {}", spoken(name), listed(&list));
+                let message =
+                    format!("the generator has no {} `{wanted}`; it has {}", spoken(name), listed(&list));
                 lacks(field, message, nearest(&list, wanted))
             });
         }
-        let fitting: Vec<&&str> = list.iter().filter(|one| one.to_lowercase().contains(hint)).collect();
+        let fitting: Vec<&str> =
+            list.iter().copied().filter(|one| one.to_lowercase().contains(hint)).collect();
         match (fitting.as_slice(), list.as_slice()) {
             ([only], _) | (_, [only]) if !list.is_empty() => Ok((*only).to_string()),
             _ => {
-                let message = format!("name the {} in `{field}`; the generator has {}", spoken(name), listed(&list));
+                let message =
+                    format!("name the {} in `{field}`; the generator has {}", spoken(name), listed(&list));
                 Err(lacks(field, message, None))
             }
         }
