@@ -45,6 +45,7 @@ prints every value and where it comes from. Beside the variables named at the fl
   LORAKEEP_ALLOW_HOSTS       private hosts that downloads may reach, comma-separated
   LORAKEEP_CIVITAI_URL, HF_ENDPOINT       other addresses of CivitAI and Hugging Face
   LORAKEEP_BIN_DAYS          days until a deleted file is purged (7)
+  LORAKEEP_SIDECARS          flavours that `adopt --sidecars` writes (civitai_info,stability_matrix,a1111)
   LORAKEEP_BACKGROUND_HASHING  whether files are hashed without being asked to (true)
   LORAKEEP_MAX_UPLOAD_BYTES  the largest upload (524288000)
   LORAKEEP_TIME_ZONE         zone of the dates in catalogs (UTC)

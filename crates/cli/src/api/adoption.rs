@@ -11,6 +11,8 @@ pub(crate) struct AdoptBody {
     pub(crate) path: String,
     pub(crate) dry_run: bool,
     pub(crate) unlisted: bool,
+    /// `false`, `true` for those of the configuration, or a list of flavours.
+    pub(crate) sidecars: serde_json::Value,
 }
 
 /// The present or last adoption.

@@ -88,6 +88,8 @@ pub(super) const ANONYMOUS_UPLOADS: Known = Known {
 pub(super) const BIN_DAYS: Known = setting("bin.days", "LORAKEEP_BIN_DAYS", Some("7"));
 pub(super) const BACKGROUND_HASHING: Known =
     setting("hashing.background", "LORAKEEP_BACKGROUND_HASHING", Some("true"));
+pub(super) const SIDECARS: Known =
+    setting("sidecars.write", "LORAKEEP_SIDECARS", Some("civitai_info,stability_matrix,a1111"));
 pub(super) const REPO_URL: Known =
     Known { secrecy: Secrecy::Address, ..setting("repository.url", "REPO_URL", None) };
 pub(super) const REPO_BRANCH: Known = setting("repository.branch", "REPO_BRANCH", Some("main"));
@@ -123,6 +125,7 @@ pub(super) const ALL: &[Known] = &[
     ANONYMOUS_UPLOADS,
     BIN_DAYS,
     BACKGROUND_HASHING,
+    SIDECARS,
     REPO_URL,
     REPO_BRANCH,
 ];

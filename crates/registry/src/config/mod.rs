@@ -14,6 +14,7 @@ use std::path::PathBuf;
 use secrecy::SecretString;
 use url::Url;
 
+use crate::domain::SidecarFlavour;
 use crate::error::Result;
 use given::AllGiven;
 pub use remember::remember_setting;
@@ -64,6 +65,8 @@ pub struct Config {
     pub bin_days: u32,
     /// Whether files are hashed by and by without being asked to.
     pub hashes_in_background: bool,
+    /// The sidecars that are written beside models when that is asked for.
+    pub sidecars: Vec<SidecarFlavour>,
     /// Where `update-check` looks.
     pub repository: RepositoryConfig,
     /// Every setting with its origin, in the order of the documentation.

@@ -13,6 +13,7 @@ use super::{
     AccessConfig, ComfyuiConfig, Config, DownloadsConfig, Network, RepositoryConfig, ServerConfig,
     ShownValue, UploadsConfig, UpstreamConfig, ValueOrigin,
 };
+use crate::domain::SidecarFlavour;
 use crate::error::{Error, Result};
 
 /// Keys that stand in examples everywhere and would let everybody in.
@@ -47,6 +48,10 @@ pub(super) fn config(given: &AllGiven) -> Result<Config> {
             anonymous: required(given, known::ANONYMOUS_UPLOADS, "`true` or `false`")?,
         },
         hashes_in_background: required(given, known::BACKGROUND_HASHING, "`true` or `false`")?,
+        sidecars: list(given, known::SIDECARS, |word| {
+            SidecarFlavour::parse(word)
+                .ok_or("must be `civitai_info`, `lora_manager`, `stability_matrix` or `a1111`")
+        })?,
         bin_days: bounded(given, known::BIN_DAYS, 0..=36_500)?,
         repository: RepositoryConfig { url: text(given, known::REPO_URL), branch: branch(given)? },
         shown: shown(given, &data_dir, &models_dir),

@@ -23,6 +23,7 @@ mod pairing;
 mod presence;
 mod repo_home;
 pub(crate) mod search;
+mod sidecar;
 mod upload;
 
 pub use lorakeep_weights::Sha256;
@@ -49,4 +50,5 @@ pub use presence::{FileFact, FileStamp, Verification};
 pub use repo_home::category_of_folder;
 pub(crate) use repo_home::is_category_folder;
 pub use search::{Dimension, EntryFilter, EntryQuery, Selection, Sort, SortField};
+pub use sidecar::SidecarFlavour;
 pub use upload::{UploadDetails, UploadRoute};

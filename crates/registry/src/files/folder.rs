@@ -1,13 +1,13 @@
 //! Moving and removing files below a root without ever following a link on the way (`openat` part by part), so that a
 //! folder that is swapped for a link leads nowhere.
 
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 
 use rustix::fd::OwnedFd;
 use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, fstat, fsync, linkat, mkdirat, openat, renameat_with,
-    statat, unlinkat,
+    AtFlags, CWD, FileType, Mode, OFlags, RenameFlags, fstat, fsync, linkat, mkdirat, openat, renameat,
+    renameat_with, statat, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -116,6 +116,25 @@ impl Folder {
     pub(crate) fn read(&self, name: &str) -> io::Result<std::fs::File> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         Ok(openat(&self.0, name, flags, Mode::empty())?.into())
+    }
+
+    /// Replaces a file's content, or makes the file: written beside it, made durable, renamed over it. What stands there
+    /// is looked at before by the caller; a link that took its place is replaced and not followed.
+    pub(crate) fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let beside = format!(".lorakeep-{:x}.tmp", fastrand::u64(..));
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mut file: std::fs::File =
+            openat(&self.0, beside.as_str(), flags, Mode::from_raw_mode(0o666))?.into();
+        let written = file
+            .write_all(bytes)
+            .and_then(|()| file.sync_all())
+            .and_then(|()| Ok(renameat(&self.0, beside.as_str(), &self.0, name)?));
+        if written.is_err() {
+            // Best effort: what happened before is what to tell.
+            let _ = unlinkat(&self.0, beside.as_str(), AtFlags::empty());
+        }
+        written?;
+        Ok(fsync(&self.0)?)
     }
 
     /// Moves a file to another folder of the same file system under a name that is free there; durable when it returns.

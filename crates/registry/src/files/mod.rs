@@ -17,7 +17,7 @@ pub(crate) use bin::{BinFolders, BinPlace};
 pub(crate) use failure::{folder_error, io_error, is_link_in_the_way};
 pub(crate) use folder::{Folder, Item, Kind};
 pub(crate) use lock::DataLock;
-pub(crate) use read::read_up_to;
+pub(crate) use read::{read_open, read_up_to};
 pub(crate) use scan::{Scan, scan, stamp_at};
 pub(crate) use secrets::{read_secrets, write_secrets};
 pub(crate) use share::{remove_file, share_bytes};

@@ -17,7 +17,7 @@ const SURE: f64 = 0.7;
 const TRIGGER_WORDS: usize = 20;
 
 /// What is known of one file (decision 25). Texts of the file are hostile.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct FileFacts {
     /// The file as the caller named it.
     pub path: String,

@@ -38,6 +38,7 @@ mod search;
 mod secrets;
 mod sessions;
 mod settings;
+mod sidecars;
 mod studio;
 mod sync;
 #[cfg(test)]

@@ -179,7 +179,7 @@ fn adoptable(library: &Library, path: &str) -> Result<(ModelPath, u64), String> 
     Ok((path, fact.stamp.size_bytes))
 }
 
-fn adopted_document(path: &ModelPath, size_bytes: u64) -> EntryDocument {
+pub(super) fn adopted_document(path: &ModelPath, size_bytes: u64) -> EntryDocument {
     let mut document = EntryDocument::default();
     document.set("name", path.file.stem());
     document.set("file", path.file.as_str());

@@ -1,5 +1,7 @@
 //! Folders that were taken over: what was asked for, how far it is, what came of it. And sidecars that we wrote.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
@@ -14,7 +16,7 @@ const FINISH: &str =
 const LAST: &str = "SELECT id, path, request, state, started_at, finished_at, error, report FROM adoptions
     ORDER BY started_at DESC, id DESC LIMIT 1";
 const IS_DONE: &str = "SELECT COUNT(*) FROM adoptions WHERE path = $1 AND state = 'done'";
-const LOAD_WRITTEN: &str = "SELECT sha256 FROM written_sidecars WHERE dest = $1 AND file = $2";
+const LIST_WRITTEN: &str = "SELECT dest, file, sha256 FROM written_sidecars";
 const SAVE_WRITTEN: &str = "INSERT INTO written_sidecars (dest, file, sha256) VALUES ($1, $2, $3)
     ON CONFLICT (dest, file) DO UPDATE SET sha256 = excluded.sha256";
 
@@ -76,16 +78,14 @@ impl Store {
         Ok(count > 0)
     }
 
-    /// The hash of what we last wrote into that sidecar.
-    pub(crate) async fn load_written_sidecar(&self, path: &ModelPath) -> Result<Option<Sha256>> {
-        let row: Option<(String,)> = on_db!(&self.read, pool => {
-            sqlx::query_as(LOAD_WRITTEN)
-                .bind(path.folder.as_str())
-                .bind(path.file.as_str())
-                .fetch_optional(pool)
-                .await
-        })?;
-        Ok(row.and_then(|(text,)| text.parse().ok()))
+    /// The hash of what we last wrote into each sidecar.
+    pub(crate) async fn list_written_sidecars(&self) -> Result<HashMap<ModelPath, Sha256>> {
+        let rows: Vec<(String, String, String)> =
+            on_db!(&self.read, pool => sqlx::query_as(LIST_WRITTEN).fetch_all(pool).await)?;
+        let read = |(dest, file, sha256): (String, String, String)| {
+            Some((ModelPath::parse(&dest, &file).ok()?, sha256.parse().ok()?))
+        };
+        Ok(rows.into_iter().filter_map(read).collect())
     }
 
     /// Remembers what we wrote into that sidecar.
@@ -127,11 +127,11 @@ mod tests {
 
         async fn what_was_last_written_into_a_sidecar_is_known(store: Store) {
             let path = ModelPath::parse("loras", "a.civitai.info").unwrap();
-            assert_eq!(store.load_written_sidecar(&path).await.unwrap(), None);
             for text in ["old", "new"] {
                 store.save_written_sidecar(&path, Sha256::of(text.as_bytes())).await.unwrap();
             }
-            assert_eq!(store.load_written_sidecar(&path).await.unwrap(), Some(Sha256::of(b"new")));
+            let written = store.list_written_sidecars().await.unwrap();
+            assert_eq!(written.into_iter().collect::<Vec<_>>(), [(path, Sha256::of(b"new"))]);
         }
     }
 }

@@ -78,6 +78,25 @@ impl Store {
         Ok(text.and_then(|(text,)| serde_json::from_str(&text).ok()).unwrap_or_default())
     }
 
+    /// Remembers what was said of many entries, all or none.
+    pub(crate) async fn save_many_fetched_facts(
+        &self,
+        facts: &[(EntryId, Map<String, Value>)],
+    ) -> Result<()> {
+        if facts.is_empty() {
+            return Ok(());
+        }
+        on_db!(&self.write, pool => {
+            let mut transaction = pool.begin().await?;
+            for (id, facts) in facts {
+                let text = serde_json::to_string(facts).expect("a map with text keys is always JSON");
+                sqlx::query(SAVE_FACTS).bind(id.0).bind(&text).execute(&mut *transaction).await?;
+            }
+            transaction.commit().await?;
+        });
+        Ok(())
+    }
+
     /// Remembers what a fetch said.
     pub(crate) async fn save_fetched_facts(&self, id: EntryId, facts: &Map<String, Value>) -> Result<()> {
         let text = serde_json::to_string(facts).expect("a map with text keys is always JSON");

@@ -6,7 +6,8 @@ use axum::extract::State;
 use axum::routing::post;
 use axum::{Json as JsonBody, Router};
 use http::StatusCode;
-use lorakeep_registry::AdoptionRequest;
+use lorakeep_registry::domain::SidecarFlavour;
+use lorakeep_registry::{AdoptionRequest, Error};
 use serde::Deserialize;
 
 use super::extract::Json;
@@ -27,16 +28,57 @@ struct AdoptBody {
     dry_run: bool,
     #[serde(default)]
     unlisted: bool,
+    #[serde(default)]
+    sidecars: Sidecars,
+}
+
+/// Which sidecars are written: none, those of the configuration, or those that are named.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "Input should be true, false or a list of flavours")]
+enum Sidecars {
+    Configured(bool),
+    Named(Vec<String>),
+}
+
+impl Default for Sidecars {
+    fn default() -> Self {
+        Self::Configured(false)
+    }
+}
+
+impl Sidecars {
+    fn flavours(self, configured: &[SidecarFlavour]) -> Result<Vec<SidecarFlavour>, Error> {
+        match self {
+            Self::Configured(is_wanted) => Ok(if is_wanted { configured.to_vec() } else { Vec::new() }),
+            Self::Named(words) => words.iter().map(|word| flavour(word)).collect(),
+        }
+    }
+}
+
+fn flavour(word: &str) -> Result<SidecarFlavour, Error> {
+    SidecarFlavour::parse(word).ok_or_else(|| {
+        let known = SidecarFlavour::ALL.map(|flavour| format!("`{}`", flavour.as_str())).join(", ");
+        Error::invalid(
+            "unknown_flavour",
+            "sidecars",
+            format!("`{word}` is no flavour of sidecars; they are {known}"),
+        )
+    })
 }
 
 async fn start(
     State(app): AppState,
     Json(body): Json<AdoptBody>,
 ) -> Result<(StatusCode, JsonBody<AdoptionView>), Refusal> {
-    let request =
-        AdoptionRequest { path: PathBuf::from(body.path), is_dry: body.dry_run, unlisted: body.unlisted };
-    let status = app.registry().start_adoption(request).await?;
-    Ok((StatusCode::ACCEPTED, JsonBody(AdoptionView::new(status, app.registry().hashing()))))
+    let registry = app.registry();
+    let request = AdoptionRequest {
+        path: PathBuf::from(body.path),
+        is_dry: body.dry_run,
+        unlisted: body.unlisted,
+        sidecars: body.sidecars.flavours(&registry.config().sidecars)?,
+    };
+    let status = registry.start_adoption(request).await?;
+    Ok((StatusCode::ACCEPTED, JsonBody(AdoptionView::new(status, registry.hashing()))))
 }
 
 async fn show(State(app): AppState) -> JsonBody<AdoptionView> {

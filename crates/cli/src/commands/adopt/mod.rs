@@ -33,6 +33,7 @@ Examples:
   lorakeep adopt /workspace/studio --dry-run          say what would be taken
   lorakeep adopt /workspace/studio
   lorakeep adopt ~/ComfyUI --unlisted --wait          make entries of all models, and hash them now
+  lorakeep adopt ~/ComfyUI --sidecars=a1111           tell A1111 what is known here
   lorakeep adopt --status")]
 pub(crate) struct AdoptArgs {
     /// The folder: a studio's, ComfyUI's, or one of models
@@ -44,15 +45,30 @@ pub(crate) struct AdoptArgs {
     /// Make entries of model files that no catalog knows
     #[arg(long)]
     unlisted: bool,
+    /// Write sidecars for other programs beside the models of entries; their own words in them stay
+    ///
+    /// Flavours: civitai_info, lora_manager, stability_matrix, a1111; those of LORAKEEP_SIDECARS when none is named.
+    #[arg(long, value_name = "FLAVOUR", num_args = 0..=1, require_equals = true, value_delimiter = ',', default_missing_value = "")]
+    sidecars: Option<Vec<String>>,
     /// Wait until every model is hashed
     #[arg(long, conflicts_with = "dry_run")]
     wait: bool,
     /// Show the adoption that goes on or the last one, and how far the hashing is
-    #[arg(long, conflicts_with_all = ["path", "cancel", "dry_run", "unlisted"])]
+    #[arg(long, conflicts_with_all = ["path", "cancel", "dry_run", "unlisted", "sidecars"])]
     status: bool,
     /// Stop the adoption that goes on; what was taken stays
-    #[arg(long, conflicts_with_all = ["path", "dry_run", "unlisted", "wait"])]
+    #[arg(long, conflicts_with_all = ["path", "dry_run", "unlisted", "wait", "sidecars"])]
     cancel: bool,
+}
+
+impl AdoptArgs {
+    fn flavours(&self) -> serde_json::Value {
+        match self.sidecars.as_deref() {
+            None => false.into(),
+            Some([word]) if word.is_empty() => true.into(),
+            Some(words) => words.into(),
+        }
+    }
 }
 
 pub(crate) async fn run(args: &AdoptArgs, global: &GlobalArgs, output: &Output) -> Result<Ended> {
@@ -71,7 +87,12 @@ async fn talk(args: &AdoptArgs, api: &Api, output: &Output) -> Result<Ended> {
     let mut adoption = if args.cancel {
         api.cancel_adoption().await?
     } else if let Some(path) = &args.path {
-        let body = AdoptBody { path: place::named(path)?, dry_run: args.dry_run, unlisted: args.unlisted };
+        let body = AdoptBody {
+            path: place::named(path)?,
+            dry_run: args.dry_run,
+            unlisted: args.unlisted,
+            sidecars: args.flavours(),
+        };
         api.share();
         let started = api.start_adoption(&body).await?;
         watch(started, api, output).await?

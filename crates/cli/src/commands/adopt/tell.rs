@@ -97,6 +97,7 @@ fn show(report: &AdoptionReport, is_dry: bool, output: &Output) -> Result<()> {
         }
     }
     tell_parts(report, taken, output);
+    tell_sidecars(report, taken, output);
     for left in &report.left {
         output.say(&format!("left as it is: `{}`: {}", left.path, left.reason));
     }
@@ -150,6 +151,27 @@ fn tell_parts(report: &AdoptionReport, taken: &str, output: &Output) {
     if let Some(repository) = &report.repository {
         let what = if repository.is_taken { taken } else { "here already" };
         output.say(&format!("`{}`: {}, {what}", repository.path, counted(repository.files, "file")));
+    }
+}
+
+fn tell_sidecars(report: &AdoptionReport, taken: &str, output: &Output) {
+    let found = &report.sidecars;
+    let all = found.civitai_info + found.a1111 + found.lora_manager + found.stability_matrix;
+    if report.files.adopted > 0 {
+        output.say(&format!("{} {taken} to the catalogs", counted(report.files.adopted, "model file")));
+    }
+    if all + found.previews > 0 {
+        output.say(&format!(
+            "beside models: {} ({}), {} ({} {taken} to the gallery)",
+            counted(all, "sidecar"),
+            plural(found.entries_filled, "entry learned something", "entries learned something"),
+            counted(found.previews, "preview"),
+            found.previews_added
+        ));
+    }
+    if found.written + found.not_written > 0 {
+        let written = counted(found.written, "sidecar");
+        output.say(&format!("{written} written, {} left as they are", found.not_written));
     }
 }
 

@@ -10,6 +10,8 @@ mod gallery;
 mod report;
 mod repository;
 mod run;
+mod sidecars;
+mod unlisted;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Registry;
 use super::activity::ActivityLevel;
-use crate::domain::AdoptionId;
+use crate::domain::{AdoptionId, SidecarFlavour};
 use crate::error::{Error, Result};
 use crate::store::StoredAdoption;
 use folder::StudioFolder;
@@ -29,15 +31,24 @@ pub use report::*;
 use run::Run;
 
 /// What to adopt and how.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AdoptionRequest {
     /// The folder, absolute.
     pub path: PathBuf,
     /// Only say what would be taken.
-    #[serde(skip)]
     pub is_dry: bool,
     /// Make entries of model files that no catalog knows.
     pub unlisted: bool,
+    /// Sidecars to write beside the models of entries, for other programs.
+    pub sidecars: Vec<SidecarFlavour>,
+}
+
+/// The same as it is stored.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct StoredRequest {
+    unlisted: bool,
+    sidecars: Vec<String>,
 }
 
 /// Where an adoption stands.
@@ -288,11 +299,14 @@ impl Registry {
     }
 
     async fn note_adoption(&self, id: AdoptionId, request: &AdoptionRequest) -> Result<()> {
-        let text = serde_json::to_string(request).map_err(|error| {
-            Error::invalid("not_utf8", "path", format!("the path cannot be kept: {error}"))
-        })?;
-        let path = request.path.display().to_string();
-        self.inner.store.insert_adoption(id, &path, &text, self.now()).await
+        let Some(path) = request.path.to_str() else {
+            let message = format!("`{}` is not UTF-8; rename the folder", request.path.display());
+            return Err(Error::invalid("not_utf8", "path", message));
+        };
+        let sidecars = request.sidecars.iter().map(|flavour| flavour.as_str().to_owned()).collect();
+        let stored = StoredRequest { unlisted: request.unlisted, sidecars };
+        let text = serde_json::to_string(&stored).expect("words and flags are always JSON");
+        self.inner.store.insert_adoption(id, path, &text, self.now()).await
     }
 
     async fn run_adoption(
@@ -379,9 +393,14 @@ impl Registry {
 }
 
 fn request_of(stored: &StoredAdoption) -> AdoptionRequest {
-    let path = PathBuf::from(&stored.path);
-    // What an older version asked for differently is at least looked at again.
-    serde_json::from_str(&stored.request).unwrap_or(AdoptionRequest { path, ..AdoptionRequest::default() })
+    // What another version asked for differently is at least looked at again.
+    let StoredRequest { unlisted, sidecars } = serde_json::from_str(&stored.request).unwrap_or_default();
+    AdoptionRequest {
+        path: PathBuf::from(&stored.path),
+        is_dry: false,
+        unlisted,
+        sidecars: sidecars.iter().filter_map(|word| SidecarFlavour::parse(word)).collect(),
+    }
 }
 
 fn status_of(stored: &StoredAdoption) -> AdoptionStatus {

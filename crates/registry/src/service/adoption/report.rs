@@ -178,6 +178,15 @@ pub struct LeftOut {
     pub reason: String,
 }
 
+impl SidecarFinding {
+    /// Adds how many there were, in the order of [`SidecarFlavour::ALL`](crate::SidecarFlavour::ALL).
+    pub(super) fn count(&mut self, counts: [u64; 4]) {
+        let own =
+            [&mut self.civitai_info, &mut self.lora_manager, &mut self.stability_matrix, &mut self.a1111];
+        own.into_iter().zip(counts).for_each(|(own, count)| *own += count);
+    }
+}
+
 impl AdoptionReport {
     /// Notes what could not be used; the text names the file.
     pub(super) fn warn(&mut self, text: impl Into<String>) {

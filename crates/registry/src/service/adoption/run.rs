@@ -1,5 +1,6 @@
 //! One adoption at work: its parts one after the other, each of which may be done again at any time without harm.
 
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::folder::StudioFolder;
 use super::report::AdoptionReport;
 use super::{AdoptionRequest, Progress};
+use crate::domain::{EntryId, ModelPath, Sha256};
 use crate::error::Result;
 use crate::service::Registry;
 
@@ -19,6 +21,10 @@ pub(super) struct Run {
     /// Whether the folder is the data folder itself.
     pub(super) is_in_place: bool,
     pub(super) report: AdoptionReport,
+    /// Entries that this run made of unlisted files.
+    pub(super) made: HashSet<EntryId>,
+    /// The hash of what we last wrote into each sidecar.
+    pub(super) written: HashMap<ModelPath, Sha256>,
     pub(super) stop: CancellationToken,
     progress: Arc<Progress>,
 }
@@ -34,7 +40,17 @@ impl Run {
         let data_dir = registry.inner.config.data_dir.canonicalize().ok();
         let is_in_place = data_dir.as_ref() == Some(&folder.root);
         let report = AdoptionReport { left: folder.left(), ..AdoptionReport::default() };
-        Self { registry, request, folder, is_in_place, report, stop, progress }
+        Self {
+            registry,
+            request,
+            folder,
+            is_in_place,
+            report,
+            made: HashSet::new(),
+            written: HashMap::new(),
+            stop,
+            progress,
+        }
     }
 
     /// Everything; ends early, with what was done until then, when it is stopped.
@@ -49,6 +65,10 @@ impl Run {
         self.gallery().await?;
         self.repository().await?;
         self.look_at_files();
+        self.written = self.registry.inner.store.list_written_sidecars().await?;
+        self.unlisted().await?;
+        self.sidecars().await?;
+        self.write_sidecars().await?;
         if !self.request.is_dry {
             self.registry.hash_soon();
         }

@@ -7,9 +7,7 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 
-use lorakeep_weights::digest;
 use sha2::{Digest, Sha256 as Hasher};
 
 use super::record::{GalleryImage, shard};
@@ -96,6 +94,11 @@ impl Registry {
         Ok(Kept::New)
     }
 
+    /// The model that the gallery keeps an entry's images under: CivitAI's, else one of our own.
+    pub fn gallery_model_of(&self, file: &str, dest: Option<&str>) -> Result<u64> {
+        self.find_entry(file, dest).map(|state| state.entry.gallery_model_id())
+    }
+
     /// Lets an image stand for its model when a user has chosen none; answers whether it does now.
     pub(crate) async fn choose_preview(&self, model_id: u64, image_id: u64) -> Result<bool> {
         if self.inner.store.load_preview(model_id as i64).await?.is_some() {
@@ -161,16 +164,6 @@ fn sniffed(path: &Path) -> io::Result<Result<(MediaFormat, u64), &'static str>> 
     FileExt::read_exact_at(&file, &mut start, 0)?;
     let format = MediaFormat::sniff(&start).ok_or("its content is neither a picture nor a video");
     Ok(format.map(|format| (format, metadata.len())))
-}
-
-/// The content's hash of a file that may be a preview.
-pub(crate) fn content_hash(path: &Path) -> io::Result<Sha256> {
-    let file = fs::File::open(path)?;
-    let metadata = file.metadata()?;
-    if !metadata.is_file() || metadata.len() > MAX_BYTES {
-        return Err(io::Error::other("it is no file of a preview's size"));
-    }
-    digest::sha256(&file, metadata.len(), |_| (), &AtomicBool::new(false)).map_err(io::Error::other)
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ pub(crate) use backfill::ThumbnailRun;
 pub use bulk::GalleryProgress;
 pub(crate) use bulk::GalleryRuns;
 pub use keep::{GalleryFilter, ModelGallery};
-pub(crate) use local::{Kept, LocalMedia, content_hash, local_image_id};
+pub(crate) use local::{Kept, LocalMedia, local_image_id};
 pub use media::MediaFile;
 pub use record::GalleryImage;
 pub use request::{GalleryRequest, SearchMode};

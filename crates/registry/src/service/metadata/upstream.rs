@@ -175,7 +175,8 @@ fn repository_of(entry: &Entry) -> Option<((String, String), Option<String>)> {
     Some(((repo, document.text("hf_revision").to_owned()), file))
 }
 
-fn facts_of_version(entry: &Entry, version: &Version) -> Facts {
+/// What a version says of the file of an entry.
+pub(in crate::service) fn facts_of_version(entry: &Entry, version: &Version) -> Facts {
     let file = file_of(entry, version);
     let (model, text) = (&version.model, |text: &Option<String>| text.clone().unwrap_or_default());
     let precision = file.and_then(|file| file.precision.clone());
@@ -207,7 +208,7 @@ fn facts_of_version(entry: &Entry, version: &Version) -> Facts {
 }
 
 /// The file that the entry means: of its id, of its name, else the primary one.
-fn file_of<'a>(entry: &Entry, version: &'a Version) -> Option<&'a VersionFile> {
+pub(in crate::service) fn file_of<'a>(entry: &Entry, version: &'a Version) -> Option<&'a VersionFile> {
     let id = entry.document.id("civitai_file_id");
     let by_id = version.files.iter().find(|file| id.is_some() && file.id == id);
     let by_name = || version.files.iter().find(|file| file.name.as_deref() == Some(entry.file()));

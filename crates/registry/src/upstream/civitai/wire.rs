@@ -76,7 +76,7 @@ pub(crate) struct VersionFile {
 
 impl Model {
     /// Reads `GET /models/{id}`; `None` when it is no model at all.
-    pub(super) fn read(value: &Value) -> Option<Self> {
+    pub(crate) fn read(value: &Value) -> Option<Self> {
         let id = whole(value, "id")?;
         let head = ModelHead::read(value);
         let versions = list(value, "modelVersions")
@@ -103,7 +103,7 @@ impl ModelHead {
 
 impl Version {
     /// Reads `GET /model-versions/{id}` or an element of `modelVersions`.
-    pub(super) fn read(value: &Value) -> Option<Self> {
+    pub(crate) fn read(value: &Value) -> Option<Self> {
         Some(Self {
             id: whole(value, "id")?,
             model_id: whole(value, "modelId"),
