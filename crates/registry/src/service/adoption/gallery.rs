@@ -250,16 +250,10 @@ fn record_of(id: u64, known: &Known, metadata: &Value, now: DateTime<Utc>) -> Ga
     let meta = metadata.get("meta").or_else(|| generation.and_then(|data| data.get("meta")));
     let prompt = text(&row, "prompt").map(|prompt| serde_json::json!({ "prompt": prompt }));
     let username = metadata.get("user").and_then(|user| text(user, "username"));
+    let model_id = count("model_id", "modelId").unwrap_or_default();
+    let downloaded_at = text(&row, "downloaded_at").and_then(|text| moment(&text)).unwrap_or(now);
     GalleryImage {
-        id,
         file_uuid: word("file_uuid", "url").filter(|uuid| uuid::Uuid::try_parse(uuid).is_ok()),
-        kind: String::new(),
-        extension: String::new(),
-        file_path: String::new(),
-        thumb_path: None,
-        file_size: 0,
-        thumb_size: None,
-        model_id: count("model_id", "modelId").unwrap_or_default(),
         version_ids: known
             .versions
             .get(&id)
@@ -274,7 +268,6 @@ fn record_of(id: u64, known: &Known, metadata: &Value, now: DateTime<Utc>) -> Ga
         duration: row.get("duration").and_then(Value::as_f64),
         has_audio: whole(&row, "audio") == Some(1),
         created_at: word("created_at", "createdAt"),
-        downloaded_at: text(&row, "downloaded_at").and_then(|text| moment(&text)).unwrap_or(now),
         reactions: whole(&row, "reactions").unwrap_or_else(|| {
             ["heartCount", "likeCount"].iter().filter_map(|field| whole(stats, field)).sum()
         }),
@@ -285,6 +278,7 @@ fn record_of(id: u64, known: &Known, metadata: &Value, now: DateTime<Utc>) -> Ga
         is_starred: whole(&row, "starred") == Some(1) || flag(&row, "starred"),
         meta: meta.filter(|meta| meta.is_object()).cloned().or(prompt).unwrap_or_default(),
         generation_data: generation.cloned(),
+        ..GalleryImage::local(id, model_id, downloaded_at)
     }
 }
 

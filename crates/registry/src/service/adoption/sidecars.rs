@@ -235,28 +235,9 @@ impl Run {
 /// The record of a preview that lies beside a model.
 fn record_of(id: u64, model_id: u64, entry: &Entry, now: chrono::DateTime<chrono::Utc>) -> GalleryImage {
     GalleryImage {
-        id,
-        file_uuid: None,
-        kind: String::new(),
-        extension: String::new(),
-        file_path: String::new(),
-        thumb_path: None,
-        file_size: 0,
-        thumb_size: None,
-        model_id,
         version_ids: entry.document.id("civitai_version_id").into_iter().collect(),
-        post_id: None,
         username: entry.document.some_text("author").map(str::to_owned),
         base_model: entry.document.some_text("base_model").map(str::to_owned),
-        width: None,
-        height: None,
-        created_at: None,
-        downloaded_at: now,
-        reactions: 0,
-        comments: 0,
-        source: "original".to_owned(),
-        is_starred: false,
-        meta: Value::Null,
-        generation_data: None,
+        ..GalleryImage::local(id, model_id, now)
     }
 }

@@ -8,6 +8,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use chrono::{DateTime, Utc};
+use serde_json::Value;
 use sha2::{Digest, Sha256 as Hasher};
 
 use super::record::{GalleryImage, shard};
@@ -53,6 +55,42 @@ pub(crate) fn local_image_id(owner: u64, sha256: Sha256) -> u64 {
 
 fn local(number: u64) -> u64 {
     FIRST_LOCAL_ID | (number & (FIRST_LOCAL_ID - 1))
+}
+
+impl GalleryImage {
+    /// The record of a picture of which nothing is known but whose it is.
+    pub(crate) fn local(id: u64, model_id: u64, now: DateTime<Utc>) -> Self {
+        Self {
+            id,
+            file_uuid: None,
+            kind: String::new(),
+            extension: String::new(),
+            file_path: String::new(),
+            thumb_path: None,
+            file_size: 0,
+            thumb_size: None,
+            model_id,
+            version_ids: Vec::new(),
+            post_id: None,
+            post_title: None,
+            username: None,
+            base_model: None,
+            width: None,
+            height: None,
+            duration: None,
+            has_audio: false,
+            created_at: None,
+            downloaded_at: now,
+            reactions: 0,
+            comments: 0,
+            collected: 0,
+            source: "original".to_owned(),
+            search_mode: "fixed".to_owned(),
+            is_starred: false,
+            meta: Value::Null,
+            generation_data: None,
+        }
+    }
 }
 
 impl Entry {
