@@ -79,6 +79,13 @@ export function refresh() {
   document.body.dispatchEvent(new Event("refresh"));
 }
 
+/** Loads the card or row around an element again; without one, the parts of the page. */
+function renew(element) {
+  const part = element.closest("[data-path]");
+  if (part) window.htmx.trigger(part, "stale");
+  else refresh();
+}
+
 // --- Actions: data-act="METHOD path" on a button or a form -----------------------------------
 
 async function act(element, body) {
@@ -89,9 +96,10 @@ async function act(element, body) {
   busy.forEach((each) => { each.disabled = true; });
   try {
     const answer = await call(method, path, body);
+    if (answer.status === "restricted") throw new Error(answer.reason);
     if (done) toast(fill(done, answer), { undo: undo && (() => take_back(fill(undo, answer))) });
     element.dispatchEvent(new CustomEvent("acted", { bubbles: true, detail: answer }));
-    if (go) location.assign(fill(go, answer)); else refresh();
+    if (go) location.assign(fill(go, answer)); else renew(element);
   } catch (error) {
     toast(error.message, { bad: true });
   } finally {
@@ -161,6 +169,24 @@ document.addEventListener("submit", async (event) => {
   await act(form, read_form(form));
 });
 
+// A catalog file goes to the import as it is.
+document.addEventListener("submit", async (event) => {
+  const form = event.target;
+  if (!form.dataset.fileAct) return;
+  event.preventDefault();
+  const body = new FormData();
+  body.append("file", form.elements.file.files[0]);
+  try {
+    const response = await fetch(`/api/admin/${form.elements.into.value}/import`, { method: "POST", body });
+    const answer = await response.json().catch(() => ({}));
+    if (!response.ok) throw new Error(reason(answer, response.status));
+    toast(`${answer.total_added} added, ${answer.skipped.length} skipped.`);
+    for (const fault of answer.errors.slice(0, 3)) toast(`${fault.file || `entry ${fault.index}`}: ${fault.message}`, { bad: true });
+  } catch (error) {
+    toast(error.message, { bad: true });
+  }
+});
+
 async function copy(text) {
   try {
     await navigator.clipboard.writeText(text);
@@ -191,8 +217,12 @@ function show_live(downloads) {
   $("#downloads-count").textContent = active.length || "";
   let changed = false;
   for (const job of jobs) {
-    changed ||= known.has(job.id) ? known.get(job.id) !== job.state : known.size > 0;
-    for (const element of $$(`[data-job="${CSS.escape(job.id)}"], [data-path="${CSS.escape(path_of(job))}"]`)) paint(element, job);
+    const is_news = known.has(job.id) ? known.get(job.id) !== job.state : known.size > 0;
+    changed ||= is_news;
+    for (const element of $$(`[data-job="${CSS.escape(job.id)}"]`)) paint(element, job);
+    for (const element of $$(`[data-path="${CSS.escape(path_of(job))}"]`)) {
+      if (is_news) window.htmx.trigger(element, "stale"); else paint(element, job);
+    }
   }
   changed ||= [...known.keys()].some((id) => !jobs.some((job) => job.id === id));
   known = new Map(jobs.map((job) => [job.id, job.state]));
@@ -266,7 +296,7 @@ document.addEventListener("click", async (event) => {
     if ((await bulk(boxes)) === false) return;
     boxes.forEach((box) => { box.checked = false; });
     show_picked();
-    if (actor.dataset.bulk !== "none") refresh();
+    if (actor.dataset.bulk !== "none") boxes.forEach(renew);
   } catch (error) {
     toast(error.message, { bad: true });
   }
@@ -283,7 +313,7 @@ async function delete_all(boxes) {
     undo: async () => {
       for (const id of restored) await call("POST", `/api/admin/bin/${id}/restore`);
       toast("Restored.");
-      refresh();
+      boxes.forEach(renew);
     },
   });
   return true;

@@ -56,10 +56,11 @@ fn new_id() -> HeaderValue {
 
 /// Headers that make a browser careful with whatever it got; pages set their own policy.
 fn secure(headers: &mut HeaderMap) {
+    // With `no-referrer` a browser would send `Origin: null` with our own forms.
     const ALWAYS: [(HeaderName, &str); 4] = [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::X_FRAME_OPTIONS, "DENY"),
-        (header::REFERRER_POLICY, "no-referrer"),
+        (header::REFERRER_POLICY, "same-origin"),
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     ];
     for (name, value) in ALWAYS {

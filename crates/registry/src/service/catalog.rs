@@ -171,6 +171,12 @@ impl Registry {
         self.library().entry(id).cloned()
     }
 
+    /// The entry of that id with where its file stands.
+    pub fn entry_state(&self, id: EntryId) -> Result<EntryState> {
+        let found = self.find_entry_by_id(id);
+        found.map(|entry| self.state_of(&entry)).ok_or_else(|| Error::not_found(Thing::Entry, id.to_string()))
+    }
+
     /// An entry with where its file stands.
     pub(crate) fn state_of(&self, entry: &Arc<Entry>) -> EntryState {
         let mut state = known_state(&self.library(), entry, &mut Stats::default());

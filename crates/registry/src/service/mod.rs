@@ -64,7 +64,7 @@ pub use crate::library::{FacetCount, Facets};
 use crate::store::{Store, StoredSession};
 
 pub use activity::ActivityLine;
-pub use add::{AddRequest, Added};
+pub use add::{AddRequest, Added, CandidateFile, CandidateVersion, Candidates};
 pub use admin_key::AdminKey;
 pub use adoption::{
     AdoptionReport, AdoptionRequest, AdoptionState, AdoptionStatus, CatalogFinding, CategoryFinding,

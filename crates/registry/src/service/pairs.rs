@@ -12,6 +12,13 @@ impl Registry {
         compatible_pairs(entries.iter().map(Arc::as_ref), wanted)
     }
 
+    /// The other half of an entry's pair, when a catalog has it.
+    pub fn pair_partner(&self, entry: &Entry) -> Option<Arc<Entry>> {
+        let pair_id = entry.document.some_text("pair_id")?;
+        let entries = self.paired_entries();
+        entries.into_iter().find(|other| other.id != entry.id && other.document.text("pair_id") == pair_id)
+    }
+
     fn paired_entries(&self) -> Vec<Arc<Entry>> {
         let library = self.library();
         let all = CatalogName::ALL.into_iter().flat_map(|catalog| library.catalog(catalog).entries());

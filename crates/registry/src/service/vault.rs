@@ -100,12 +100,25 @@ impl Registry {
     pub async fn lora_facts(&self, partial_path: &str) -> Result<FileFacts> {
         // Judges path and kind; the facts are read anew.
         let found = self.open_lora(partial_path).await?.path;
-        let (at, shown) = (found.below(&self.inner.config.models_dir), partial_path.to_owned());
-        let read = self
-            .blocking("inspecting a file", move || {
-                inspect_file(&at, found.file.as_str()).map(|facts| FileFacts { path: shown, ..facts })
-            })
-            .await?;
+        self.facts_at(found, partial_path.to_owned()).await
+    }
+
+    /// What an entry's file says of itself. `NotFound` while it is not on disk.
+    pub async fn entry_facts(&self, id: EntryId) -> Result<FileFacts> {
+        let state = self.entry_state(id)?;
+        let path = state.entry.path.clone();
+        if state.file.is_none() {
+            return Err(Error::not_found(Thing::File, path.to_string()));
+        }
+        let shown = path.to_string();
+        self.facts_at(path, shown).await
+    }
+
+    async fn facts_at(&self, path: ModelPath, shown: String) -> Result<FileFacts> {
+        let at = path.below(&self.inner.config.models_dir);
+        let inspect =
+            move || inspect_file(&at, path.file.as_str()).map(|facts| FileFacts { path: shown, ..facts });
+        let read = self.blocking("inspecting a file", inspect).await?;
         read.map_err(|error| io_error("a file cannot be inspected", error))
     }
 

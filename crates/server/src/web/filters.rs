@@ -11,6 +11,8 @@ use askama::filters::HtmlSafeOutput;
 use askama::{Result, Values};
 use chrono::{DateTime, Utc};
 
+use lorakeep_registry::CandidateFile;
+
 use super::assets;
 
 /// An icon of the sheet; it says nothing to a screen reader, the text beside it does.
@@ -33,6 +35,12 @@ pub(super) fn bytes(count: &u64, _: &dyn Values) -> Result<String> {
 pub(super) fn time(at: &DateTime<Utc>, _: &dyn Values) -> Result<HtmlSafeOutput<String>> {
     let (exact, shown) = (at.to_rfc3339(), at.format("%Y-%m-%d %H:%M"));
     Ok(HtmlSafeOutput(format!("<time datetime=\"{exact}\">{shown}</time>")))
+}
+
+/// The body that adds a file of a source.
+#[askama::filter_fn]
+pub(super) fn add_body(file: &CandidateFile, _: &dyn Values) -> Result<String> {
+    Ok(serde_json::json!({ "reference": file.reference }).to_string())
 }
 
 /// `12.3 GiB`: one digit below 100, none above.

@@ -5,17 +5,20 @@
 //! `filters`: how values are written; then one file a page, with its template of the same name.
 
 mod activity;
+mod add;
 mod assets;
 mod bin;
 mod disk;
 mod downloads;
+mod entry;
 mod fault;
 mod filters;
 mod generation;
+mod library;
+mod library_query;
 mod login;
 mod page;
 mod settings;
-mod start;
 mod treemap;
 
 use axum::Router;
@@ -30,6 +33,13 @@ pub(crate) fn routes(app: &App) -> Router<App> {
 
 fn pages() -> Router<App> {
     Router::new()
+        .route("/", get(library::show))
+        .route("/cards/{id}", get(library::show_card))
+        .route("/entries/{id}", get(entry::show))
+        .route("/entries/{id}/facts", get(entry::show_facts))
+        .route("/entries/by-file/{file}", get(entry::find))
+        .route("/add", get(add::show))
+        .route("/add/preview", get(add::preview))
         .route("/downloads", get(downloads::show))
         .route("/generation", get(generation::show))
         .route("/bin", get(bin::show))
@@ -42,7 +52,6 @@ fn pages() -> Router<App> {
 /// What a browser needs before anybody is logged in.
 fn open_routes() -> Router<App> {
     Router::new()
-        .route("/", get(start::show))
         .route("/home", get(login::lead_home))
         .route("/login", get(login::show).post(login::log_in))
         .route("/assets/{bundle}/{name}", get(assets::serve))

@@ -50,7 +50,9 @@ pub(super) struct MenuItem {
 }
 
 /// The pages in the order of the menu.
-const MENU: [(&str, &str, &str); 8] = [
+const MENU: [(&str, &str, &str); 10] = [
+    ("/", "library", "Library"),
+    ("/add", "plus", "Add"),
     ("/downloads", "download", "Downloads"),
     ("/generation", "picture", "Generation data"),
     ("/bin", "bin", "Bin"),

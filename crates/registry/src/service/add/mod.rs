@@ -1,5 +1,6 @@
 //! Adding an entry from a reference: a CivitAI or Hugging Face link or id, an AIR, or a plain address.
 
+mod candidates;
 mod describe;
 mod free_path;
 
@@ -17,6 +18,7 @@ use crate::upstream::reference::{Reference, RepoFile};
 use crate::upstream::{UpstreamError, Upstreams};
 use describe::{Draft, Name};
 
+pub use candidates::{CandidateFile, CandidateVersion, Candidates};
 pub(in crate::service) use free_path::{Place, Wish, free_path, judged_name};
 
 /// What to add, and what the user wants other than the defaults that follow from the upstream's type.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::record::{GalleryImage, record_path};
+use crate::domain::Entry;
 use crate::error::{Error, Result};
 use crate::service::Registry;
 
@@ -36,6 +37,11 @@ impl Registry {
         }
         let preview = self.inner.store.load_preview(model_id as i64).await?;
         Ok(ModelGallery { images, preview: preview.map(|id| id as u64) })
+    }
+
+    /// The images of an entry's model.
+    pub async fn gallery_of_entry(&self, entry: &Entry, filter: GalleryFilter) -> Result<ModelGallery> {
+        self.gallery_of_model(entry.gallery_model_id(), filter).await
     }
 
     /// Stars an image, or takes the star away; answers whether it is starred now. An unknown one never is.

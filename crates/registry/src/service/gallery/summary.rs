@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::bulk::GalleryProgress;
+use crate::domain::Entry;
 use crate::error::Result;
 use crate::service::Registry;
 use crate::store::GallerySums;
@@ -66,6 +67,13 @@ impl Registry {
             summaries.entry(model_id).or_default().run = Some(progress);
         }
         summaries
+    }
+
+    /// The image that stands for an entry: chosen by a user, else the first of its model.
+    pub fn gallery_cover(&self, entry: &Entry) -> Option<u64> {
+        let by_model = &self.inner.studio.summaries.by_model;
+        let kept = by_model.read().unwrap_or_else(PoisonError::into_inner);
+        kept.get(&entry.gallery_model_id()).and_then(|summary| summary.chosen.or(summary.first))
     }
 
     /// Counts every gallery; part of `open`.

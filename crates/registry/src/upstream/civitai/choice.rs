@@ -17,7 +17,7 @@ pub(crate) fn choose_file(version: &Version, file_id: Option<u64>) -> Option<&Ve
 }
 
 /// Whether a loader could use it; data sets, archives and settings are never what is meant.
-fn is_weights(file: &VersionFile) -> bool {
+pub(crate) fn is_weights(file: &VersionFile) -> bool {
     let kind = file.kind.as_deref().unwrap_or("Model");
     let name = file.name.as_deref().unwrap_or_default().to_ascii_lowercase();
     let is_other_kind = matches!(kind, "Training Data" | "Config" | "Archive" | "Workflow");

@@ -18,7 +18,7 @@ use super::Keyring;
 use super::error::UpstreamError;
 use super::http::{Answer, ApiClient, ApiError};
 
-pub(crate) use choice::choose_file;
+pub(crate) use choice::{choose_file, is_weights};
 pub(crate) use images::{Image, ImageFeed, ImagePage};
 pub(crate) use refusals::{archived, explain, generation_only, taken_down};
 pub(crate) use site::GenerationData;

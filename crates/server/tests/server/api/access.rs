@@ -165,7 +165,7 @@ async fn every_answer_makes_a_browser_careful() {
     for path in ["/", "/nothing", "/api/admin/settings"] {
         let answer = server.get(path).await;
         assert_eq!(answer.header("x-content-type-options"), "nosniff", "{path}");
-        assert_eq!(answer.header("referrer-policy"), "no-referrer", "{path}");
+        assert_eq!(answer.header("referrer-policy"), "same-origin", "{path}");
         assert!(answer.header("content-security-policy").contains("frame-ancestors 'none'"), "{path}");
         assert!(!answer.headers.contains_key("access-control-allow-origin"), "{path}");
     }
