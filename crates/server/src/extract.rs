@@ -240,11 +240,28 @@ impl<S: Send + Sync> FromRequestParts<S> for PathId {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
         let FileName(text) = FileName::from_request_parts(parts, state).await?;
-        text.parse().map(Self).map_err(|_| {
-            let loc = vec!["path".into(), "id".into()];
-            Refusal::unreadable(loc, "Input should be a valid integer", "int_parsing")
-        })
+        text.parse().map(Self).map_err(|_| not_an_id())
     }
+}
+
+/// A number and a file name as the two parameters of the path.
+pub(crate) struct TwoParts(pub(crate) u64, pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for TwoParts {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        match axum::extract::Path::<(String, String)>::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path((id, name))) if !name.contains('/') => {
+                Ok(Self(id.parse().map_err(|_| not_an_id())?, name))
+            }
+            _ => Err(Refusal::path_not_found()),
+        }
+    }
+}
+
+fn not_an_id() -> Refusal {
+    Refusal::unreadable(vec!["path".into(), "id".into()], "Input should be a valid integer", "int_parsing")
 }
 
 /// `limit` and `cursor` of a list.

@@ -73,8 +73,9 @@ pub use adoption::{
 pub use bin::{BinItem, Deleted, Purged};
 pub use catalog::{CategoryListing, EntryState, ImportFault, ImportReport, Listing, ListingTag, Stats};
 pub use civitai::{
-    AddVersion, CivitaiMatch, Detected, ImageGeneration, MapStatus, MappedEntry, Promoted, Resource,
-    VersionMap,
+    AddStyles, AddVersion, CardFile, CardPreview, CardVersion, CivitaiMatch, CivitaiTag, Detected,
+    ImageGeneration, MapStatus, MappedEntry, ModelCard, NamesFilled, Promoted, Resource, SkippedVersion,
+    StylesAdded, TagSync, VersionMap, WantedVersion,
 };
 pub use doctor::{Check, CheckOutcome, Health};
 pub use downloads::{BatchReport, DownloadFilter, Enqueue, Enqueued, JobState, Placement, Skipped};

@@ -21,6 +21,7 @@ mod resumable;
 mod sessions;
 mod settings;
 mod studio_gallery;
+mod tags;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -42,6 +43,7 @@ pub(crate) use quarantine::StoredQuarantined;
 pub(crate) use resumable::{ResumableFilter, ResumableState, StoredFailure, StoredResumable};
 pub(crate) use sessions::StoredSession;
 pub(crate) use studio_gallery::{StudioGalleryRows, read_studio_gallery};
+pub(crate) use tags::StoredTag;
 pub(crate) use uploads::{BinEntry, FinishedUpload, StoredUpload};
 
 /// One pool of one of the two databases.

@@ -86,7 +86,7 @@ fn civitai_fields(found: &CivitaiMatch) -> Map<String, Value> {
 }
 
 /// `present`, `missing` or `not_found` (decision 5): only the disk counts.
-fn catalog_status(entry: Option<&MappedEntry>) -> &'static str {
+pub(super) fn catalog_status(entry: Option<&MappedEntry>) -> &'static str {
     match entry {
         Some(mapped) if mapped.file.is_some() => MapStatus::Present.as_str(),
         Some(_) => MapStatus::Missing.as_str(),

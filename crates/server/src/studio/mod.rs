@@ -8,6 +8,7 @@ mod cache;
 mod civitai;
 mod civitai_image;
 mod civitai_map;
+mod civitai_tags;
 mod downloads;
 mod entries;
 mod environment;
@@ -25,6 +26,7 @@ mod quarantine;
 mod sessions;
 mod settings;
 mod status;
+mod styles;
 mod sync;
 mod verification;
 mod views;
@@ -87,6 +89,8 @@ pub(crate) fn routes(app: &App) -> Router<App> {
         .merge(download_routes())
         .merge(file_routes())
         .merge(civitai::routes())
+        .merge(civitai_tags::routes())
+        .merge(styles::routes())
         .merge(loras::routes())
         .merge(backfill::routes())
         .merge(events::routes())

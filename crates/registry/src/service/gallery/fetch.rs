@@ -81,7 +81,7 @@ impl Registry {
     }
 
     /// Holds files that are not whole yet.
-    pub(super) fn media_parts(&self) -> PathBuf {
+    pub(in crate::service) fn media_parts(&self) -> PathBuf {
         self.gallery_dir().join(".parts")
     }
 

@@ -18,7 +18,7 @@ pub struct MediaFile {
 
 impl Registry {
     /// Holds `media/`.
-    pub(super) fn gallery_dir(&self) -> PathBuf {
+    pub(in crate::service) fn gallery_dir(&self) -> PathBuf {
         self.inner.config.data_dir.join("gallery")
     }
 

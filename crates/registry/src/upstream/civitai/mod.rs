@@ -5,6 +5,7 @@ mod images;
 mod refusals;
 mod search;
 mod site;
+mod tags;
 mod wire;
 
 use std::sync::Arc;
@@ -22,7 +23,8 @@ pub(crate) use choice::{choose_file, is_weights};
 pub(crate) use images::{Image, ImageFeed, ImagePage};
 pub(crate) use refusals::{archived, explain, generation_only, taken_down};
 pub(crate) use site::GenerationData;
-pub(crate) use wire::{Model, Version, VersionFile};
+pub(crate) use tags::{TAGS_A_PAGE, Tag};
+pub(crate) use wire::{Model, Version, VersionFile, VersionImage};
 
 /// Hashes that one batch may hold, by the site's rule.
 const HASHES_A_BATCH: usize = 100;

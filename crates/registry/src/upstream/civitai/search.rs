@@ -44,6 +44,18 @@ impl Civitai {
         Ok(models)
     }
 
+    /// The models of these ids, many with one request. Models that the answer lacks may exist all the same.
+    pub(crate) async fn models(&self, model_ids: &[u64]) -> Result<Vec<Model>, UpstreamError> {
+        let mut models = Vec::new();
+        for batch in model_ids.chunks(VERSIONS_A_BATCH) {
+            let ids = batch.iter().map(u64::to_string).collect::<Vec<_>>().join(",");
+            let mut url = self.api_url("models");
+            url.query_pairs_mut().extend_pairs([("ids", ids.as_str()), ("limit", "100"), ("nsfw", "true")]);
+            models.extend(self.models_at(url).await?);
+        }
+        Ok(models)
+    }
+
     async fn models_at(&self, url: url::Url) -> Result<Vec<Model>, UpstreamError> {
         let answer = self.api.get(url, self.credential().as_ref()).await;
         let answer = answer.map_err(|error| explained(error, "the models on CivitAI"))?;

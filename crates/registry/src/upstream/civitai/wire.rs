@@ -26,6 +26,10 @@ pub(crate) struct ModelHead {
     pub(crate) tags: Vec<String>,
     /// HTML text of a stranger.
     pub(crate) description: Option<String>,
+    pub(crate) downloads: Option<u64>,
+    pub(crate) thumbs_up: Option<u64>,
+    /// Stars, on old records alone.
+    pub(crate) rating: Option<f64>,
 }
 
 /// One version of a model.
@@ -42,9 +46,24 @@ pub(crate) struct Version {
     pub(crate) early_access: Option<EarlyAccess>,
     /// When it was last changed, else when it was published; as written.
     pub(crate) updated_at: Option<String>,
+    /// As written.
+    pub(crate) published_at: Option<String>,
     pub(crate) downloads: Option<u64>,
     pub(crate) model: ModelHead,
     pub(crate) files: Vec<VersionFile>,
+    pub(crate) images: Vec<VersionImage>,
+}
+
+/// A picture or video that shows what a version does.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct VersionImage {
+    pub(crate) url: String,
+    /// `image` or `video`.
+    pub(crate) kind: Option<String>,
+    pub(crate) width: Option<u64>,
+    pub(crate) height: Option<u64>,
+    /// Bits of levels.
+    pub(crate) level: Option<u64>,
 }
 
 /// That a version is not free yet.
@@ -89,6 +108,7 @@ impl Model {
 
 impl ModelHead {
     fn read(value: &Value) -> Self {
+        let stats = value.get("stats").unwrap_or(&Value::Null);
         Self {
             name: text(value, "name"),
             kind: text(value, "type"),
@@ -97,6 +117,9 @@ impl ModelHead {
             creator: value.get("creator").and_then(|creator| text(creator, "username")),
             tags: texts(value, "tags"),
             description: text(value, "description"),
+            downloads: whole(stats, "downloadCount"),
+            thumbs_up: whole(stats, "thumbsUpCount"),
+            rating: amount(stats, "rating").filter(|stars| *stars > 0.0),
         }
     }
 }
@@ -113,9 +136,23 @@ impl Version {
             usage_control: text(value, "usageControl"),
             early_access: EarlyAccess::read(value),
             updated_at: text(value, "updatedAt").or_else(|| text(value, "publishedAt")),
+            published_at: text(value, "publishedAt").or_else(|| text(value, "createdAt")),
             downloads: value.get("stats").and_then(|stats| whole(stats, "downloadCount")),
             model: value.get("model").map(ModelHead::read).unwrap_or_default(),
             files: list(value, "files").filter(|file| file.is_object()).map(VersionFile::read).collect(),
+            images: list(value, "images").filter_map(VersionImage::read).collect(),
+        })
+    }
+}
+
+impl VersionImage {
+    fn read(value: &Value) -> Option<Self> {
+        Some(Self {
+            url: text(value, "url")?,
+            kind: text(value, "type"),
+            width: whole(value, "width"),
+            height: whole(value, "height"),
+            level: whole(value, "nsfwLevel"),
         })
     }
 }

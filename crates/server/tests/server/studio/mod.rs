@@ -7,4 +7,5 @@ mod events;
 mod gallery;
 mod loras;
 mod metadata;
+mod styles;
 mod sync;
