@@ -8,13 +8,15 @@ import sys
 from dataclasses import dataclass
 
 import cap
+import evaluate
 import listing
 import memory
 import report
 import start
 import transfer
 
-PARTS = {"transfer": transfer, "cap": cap, "list": listing, "start": start, "memory": memory}
+PARTS = {"transfer": transfer, "cap": cap, "list": listing, "start": start, "memory": memory,
+         "evaluate": evaluate}
 
 
 @dataclass(frozen=True)

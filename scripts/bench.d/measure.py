@@ -12,6 +12,7 @@ from dataclasses import dataclass
 class Cost:
     wall: float  # seconds, a sync of the file system included
     cpu: float  # user + system seconds of the process and its children
+    memory: int = 0  # the most bytes that it had resident
 
 
 def run(command, folder, env=None):
@@ -28,7 +29,7 @@ def run(command, folder, env=None):
             errors.seek(0)
             text = errors.read().decode(errors="replace").strip()
             raise RuntimeError(f"{command[0]} ended with {process.returncode}: {text}")
-    return Cost(wall, usage.ru_utime + usage.ru_stime)
+    return Cost(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
 
 
 def sync(folder):

@@ -11,7 +11,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let path = std::env::args_os().nth(1).ok_or("name a file: `evaluate FILE`")?;
     let file = File::open(path)?;
     let start = Instant::now();
-    let options = Options { detail: Detail::Modules, ..Options::default() };
+    let options = Options { detail: Detail::Summary, ..Options::default() };
     let report = evaluate(&file, file.metadata()?.len(), &options, &Control::unwatched())?;
     println!("{}", serde_json::to_string_pretty(&report)?);
     eprintln!("{} modules in {:.3} s", report.modules.len(), start.elapsed().as_secs_f64());

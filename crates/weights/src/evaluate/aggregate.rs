@@ -120,7 +120,9 @@ pub(super) fn weights(modules: &[Measured], options: &Options<'_>) -> WeightFact
     let total: f64 = reports.iter().filter_map(|report| energy(report)).sum();
     let mut shares: Vec<f64> = reports.iter().filter_map(|report| energy(report)).collect();
     shares.sort_by(|one, other| other.total_cmp(one));
-    shares.iter_mut().for_each(|share| *share = ratio(*share, total));
+    for share in &mut shares {
+        *share = ratio(*share, total);
+    }
     let dead: Vec<&&ModuleReport> = reports.iter().filter(|report| report.dead).collect();
     let above = |report: &&&ModuleReport| report.frobenius.is_some_and(|norm| norm > MAX_NORM);
     WeightFacts {

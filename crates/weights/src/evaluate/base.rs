@@ -2,6 +2,7 @@
 //! weights that they change.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use super::aggregate::{self, NAMES};
 use super::decode;
@@ -50,7 +51,7 @@ struct Index<'a>(BTreeMap<String, Vec<Weight<'a>>>);
 /// What a module finds in the base.
 enum Found<'a> {
     /// Its weight, or some rows of it.
-    Rows(&'a Tensor, std::ops::Range<u64>),
+    Rows(&'a Tensor, Range<u64>),
     /// Its weight in pieces.
     Pieces(Vec<&'a Tensor>),
     /// A weight of another shape.
@@ -132,6 +133,9 @@ fn open_clip(path: &str) -> Option<(String, Option<Piece>)> {
     Some((format!("{part}:transformer_resblocks_{number}_{own}"), piece))
 }
 
+/// A module's place, and the weights, or rows of them, that it changes.
+type Changed<'a> = (usize, Vec<(&'a Tensor, Option<Range<u64>>)>);
+
 /// Lays every module beside the base. With the base's bytes, the reports get norms relative to it.
 pub(super) fn fit(
     base: &Base<'_>,
@@ -141,7 +145,7 @@ pub(super) fn fit(
 ) -> Result<BaseFit, EvaluateError> {
     let index = Index::new(base.header);
     let mut fit = BaseFit { file: base.name.to_owned(), ..BaseFit::default() };
-    let mut norms: Vec<(usize, Vec<(&Tensor, Option<std::ops::Range<u64>>)>)> = Vec::new();
+    let mut norms: Vec<Changed<'_>> = Vec::new();
     let (mut touched, mut parts) = (BTreeSet::new(), BTreeSet::new());
     for (place, module) in measured.iter().enumerate() {
         let report = &module.report;
@@ -205,7 +209,7 @@ fn coverage(index: &Index<'_>, parts: &BTreeSet<String>, touched: usize) -> f64 
 fn relate(
     header: &Header,
     file: &(dyn ReadAt + Sync),
-    norms: &[(usize, Vec<(&Tensor, Option<std::ops::Range<u64>>)>)],
+    norms: &[Changed<'_>],
     measured: &mut [Measured],
     control: &Control<'_>,
 ) -> Result<(), EvaluateError> {
@@ -228,7 +232,7 @@ fn relate(
 }
 
 /// Some rows of a tensor, as a tensor of their own.
-fn rows_of(tensor: &Tensor, rows: Option<&std::ops::Range<u64>>) -> Tensor {
+fn rows_of(tensor: &Tensor, rows: Option<&Range<u64>>) -> Tensor {
     let all = tensor.shape.first().copied().unwrap_or(1).max(1);
     let Some(rows) = rows.filter(|rows| rows.end <= all) else { return tensor.clone() };
     let row_bytes = (tensor.range.end - tensor.range.start) / all;

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use super::delta::{Delta, inner_product};
 use super::eigen::{Factored, cholesky_pivoted};
 use super::matrix::Matrix;
-use super::module::{self, Parts};
+use super::measure::Module;
+use super::module;
 use super::names::{Canonical, canonical};
 use super::report::{Comparison, Merge, ModuleComparison, Overlap, Relation, Series, Step};
 use super::subject::Opened;
@@ -113,11 +114,14 @@ pub(super) struct Sums {
     pub(super) inner: f64,
 }
 
+/// The modules of a file by canonical path, each with its own name.
+type Named<'m, 'a> = BTreeMap<String, Vec<(Canonical, &'m Module<'a>)>>;
+
 /// One module of each file.
 enum Match<'m, 'a> {
-    Both(&'m (&'a str, Parts<'a>), &'m (&'a str, Parts<'a>), [Canonical; 2]),
-    OnlyA(&'m (&'a str, Parts<'a>)),
-    OnlyB(&'m (&'a str, Parts<'a>)),
+    Both(&'m Module<'a>, &'m Module<'a>, [Canonical; 2]),
+    OnlyA(&'m Module<'a>),
+    OnlyB(&'m Module<'a>),
 }
 
 /// Goes over all modules of both files.
@@ -167,7 +171,7 @@ pub(super) fn sums(
 /// The energy of the whole module behind a pair, which may be about a piece of it.
 fn energy_of(
     opened: &Opened<'_>,
-    module: &(&str, Parts<'_>),
+    module: &Module<'_>,
     pair: &Pair,
     is_first: bool,
 ) -> Result<f64, EvaluateError> {
@@ -177,7 +181,7 @@ fn energy_of(
 }
 
 /// The energy of a module's change; none when it is not in the file alone.
-fn energy(opened: &Opened<'_>, (name, parts): &(&str, Parts<'_>)) -> Result<Option<f64>, EvaluateError> {
+fn energy(opened: &Opened<'_>, (name, parts): &Module<'_>) -> Result<Option<f64>, EvaluateError> {
     let scale = opened.scale(name, parts)?.value;
     let Some(delta) = opened.delta(parts)? else { return Ok(None) };
     Ok(delta.norm().map(|norm| (norm * scale).powi(2)).filter(|energy| energy.is_finite()))
@@ -186,7 +190,7 @@ fn energy(opened: &Opened<'_>, (name, parts): &(&str, Parts<'_>)) -> Result<Opti
 /// Modules of both files by canonical name; pieces of a fused weight meet the fused one.
 fn matched<'m, 'a>(a: &'m Opened<'a>, b: &'m Opened<'a>) -> Vec<Match<'m, 'a>> {
     let index = |opened: &'m Opened<'a>| {
-        let mut names: BTreeMap<String, Vec<(Canonical, &'m (&'a str, Parts<'a>))>> = BTreeMap::new();
+        let mut names: Named<'m, 'a> = BTreeMap::new();
         for module in &opened.modules.modules {
             let name = canonical(module.0);
             names.entry(name.path.clone()).or_default().push((name, module));
@@ -225,8 +229,8 @@ fn matched<'m, 'a>(a: &'m Opened<'a>, b: &'m Opened<'a>) -> Vec<Match<'m, 'a>> {
 fn pair(
     a: &Opened<'_>,
     b: &Opened<'_>,
-    one: &(&str, Parts<'_>),
-    other: &(&str, Parts<'_>),
+    one: &Module<'_>,
+    other: &Module<'_>,
     names: &[Canonical; 2],
     options: &CompareOptions,
 ) -> Result<Option<Pair>, EvaluateError> {
@@ -349,16 +353,16 @@ fn overlap([own, cross, other]: &[Matrix; 3]) -> Option<f64> {
 /// Solves `Lₚ X = right` for all columns of `right`.
 fn forward_substituted(factored: &Factored, mut right: Matrix) -> Matrix {
     let (factor, pivots) = (&factored.factor, &factored.pivots);
-    for place in 0..pivots.len() {
+    for (place, pivot) in pivots.iter().enumerate() {
         for earlier in 0..place {
-            let weight = factor.at(pivots[place], earlier);
+            let weight = factor.at(*pivot, earlier);
             for column in 0..right.columns {
                 let known = right.at(earlier, column);
                 *right.at_mut(place, column) -= weight * known;
             }
         }
-        let pivot = factor.at(pivots[place], place);
-        (0..right.columns).for_each(|column| *right.at_mut(place, column) /= pivot);
+        let size = factor.at(*pivot, place);
+        (0..right.columns).for_each(|column| *right.at_mut(place, column) /= size);
     }
     right
 }
@@ -472,7 +476,7 @@ impl Sums {
             from: from.to_owned(),
             to: to.to_owned(),
             norm_growth: has_both.then(|| (self.energy_b / self.energy_a).sqrt()),
-            relative_step: (self.energy_b > 0.0).then(|| (moved / self.energy_b).sqrt()),
+            relative_distance: (self.energy_b > 0.0).then(|| (moved / self.energy_b).sqrt()),
             new_energy: (self.energy_b > 0.0).then(|| (1.0 - along / self.energy_b).clamp(0.0, 1.0)),
         }
     }

@@ -103,15 +103,21 @@ fn is_negligible(diagonal: &[f64], beside: &[f64], place: usize) -> bool {
     beside[place].abs() <= f64::EPSILON * size
 }
 
+/// The length of a vector. The careful way of the standard library is slow and seldom needed.
+fn length(one: f64, other: f64) -> f64 {
+    let squared = one * one + other * other;
+    if squared.is_normal() && squared < 1e300 { squared.sqrt() } else { one.hypot(other) }
+}
+
 fn ql_step(diagonal: &mut [f64], beside: &mut [f64], start: usize, end: usize) {
     let mut slope = (diagonal[start + 1] - diagonal[start]) / (2.0 * beside[start]);
-    let length = slope.hypot(1.0);
-    slope = diagonal[end] - diagonal[start] + beside[start] / (slope + length.copysign(slope));
+    let reach = length(slope, 1.0);
+    slope = diagonal[end] - diagonal[start] + beside[start] / (slope + reach.copysign(slope));
     let (mut sine, mut cosine, mut carried) = (1.0, 1.0, 0.0);
     for place in (start..end).rev() {
         let turned = sine * beside[place];
         let kept = cosine * beside[place];
-        let radius = turned.hypot(slope);
+        let radius = length(turned, slope);
         beside[place + 1] = radius;
         if radius == 0.0 {
             diagonal[place + 1] -= carried;

@@ -222,10 +222,14 @@ fn pack<F: Factor>(
     match long {
         Long::Rows if columns > 0 => {
             let panel = factor.run(start * columns, depth * columns, buffer);
+            let (places, _) = strips.as_chunks_mut::<TILE>();
             for (offset, line) in panel.chunks_exact(columns).enumerate() {
-                for (strip, group) in line.chunks(TILE).enumerate() {
-                    let place = (strip * depth + offset) * TILE;
-                    strips[place..place + group.len()].copy_from_slice(group);
+                let (groups, rest) = line.as_chunks::<TILE>();
+                for (strip, group) in groups.iter().enumerate() {
+                    places[strip * depth + offset] = *group;
+                }
+                if !rest.is_empty() {
+                    places[groups.len() * depth + offset][..rest.len()].copy_from_slice(rest);
                 }
             }
         }

@@ -17,9 +17,12 @@ use crate::safetensors::{Header, Tensor};
 /// The most singular values of one module that are kept; products have fewer, LoKr may have more.
 const VALUES_KEPT: usize = 4096;
 
+/// A module's name and its tensors.
+pub(super) type Module<'a> = (&'a str, Parts<'a>);
+
 /// The tensors of a file by module.
 pub(super) struct Modules<'a> {
-    pub(super) modules: Vec<(&'a str, Parts<'a>)>,
+    pub(super) modules: Vec<Module<'a>>,
     /// Tensors that belong to none.
     pub(super) orphans: Vec<&'a Tensor>,
 }

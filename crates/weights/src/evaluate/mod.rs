@@ -177,7 +177,9 @@ fn evaluate_adapter<F: ReadAt + Sync + ?Sized>(
     }
     let mut tally = measure::scan_orphans(header, file, &modules.orphans, control)?;
     let mut measured = measure::measure(header, file, &modules, options, control)?;
-    measured.iter().for_each(|module| tally.add(module.tally));
+    for module in &measured {
+        tally.add(module.tally);
+    }
     aggregate::mark_dead(&mut measured);
     let mut facts = file_facts(header, size, &tally);
     if options.verify_payload {

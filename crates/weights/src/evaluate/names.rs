@@ -87,43 +87,37 @@ fn of_path(part: &str, rest: &str) -> Canonical {
 
 /// A path of diffusers' UNet in the words of the original one.
 fn unet_path(path: &str) -> Option<String> {
-    let numbers = |rest: &str, count: usize| -> Option<(Vec<usize>, String)> {
-        let mut parts = rest.splitn(count + 2, '_');
-        let stage = parts.next()?.parse().ok()?;
-        let kind = parts.next()?.to_owned();
-        let place = parts.next()?.parse().ok()?;
-        let tail = parts.next().unwrap_or("").to_owned();
-        Some((vec![stage, place], format!("{kind} {tail}")))
-    };
     if let Some(rest) = path.strip_prefix("mid_block_") {
-        let mut parts = rest.splitn(3, '_');
-        let (kind, place, tail) =
-            (parts.next()?, parts.next()?.parse::<usize>().ok()?, parts.next().unwrap_or(""));
+        let (kind, rest) = rest.split_once('_')?;
+        let (place, tail) = numbered(rest)?;
         return match kind {
             "attentions" => Some(format!("middle_block_{}_{tail}", 2 * place + 1)),
             "resnets" => Some(format!("middle_block_{}_{}", 2 * place, resnet(tail)?)),
             _ => None,
         };
     }
-    let (is_down, rest) = match path.strip_prefix("down_blocks_") {
-        Some(rest) => (true, rest),
-        None => (false, path.strip_prefix("up_blocks_")?),
+    let (side, rest) = match path.strip_prefix("down_blocks_") {
+        Some(rest) => ("input", rest),
+        None => ("output", path.strip_prefix("up_blocks_")?),
     };
-    let (places, text) = numbers(rest, 2)?;
-    let (stage, place) = (places[0], places[1]);
-    let (kind, tail) = text.split_once(' ')?;
-    let block = if is_down {
-        format!("input_blocks_{}", 3 * stage + place + 1)
-    } else {
-        format!("output_blocks_{}", 3 * stage + place)
-    };
+    let (stage, rest) = numbered(rest)?;
+    let (kind, rest) = rest.split_once('_')?;
+    let (place, tail) = numbered(rest)?;
+    // The first input block is a convolution alone.
+    let block = 3 * stage + place + usize::from(side == "input");
     match kind {
-        "attentions" => Some(format!("{block}_1_{tail}")),
-        "resnets" => Some(format!("{block}_0_{}", resnet(tail)?)),
+        "attentions" => Some(format!("{side}_blocks_{block}_1_{tail}")),
+        "resnets" => Some(format!("{side}_blocks_{block}_0_{}", resnet(tail)?)),
         "downsamplers" => Some(format!("input_blocks_{}_0_op", 3 * stage + 3)),
         "upsamplers" => Some(format!("output_blocks_{}_upsample_conv", 3 * stage + 2)),
         _ => None,
     }
+}
+
+/// The number that a path begins with, and what is behind it; no network has 65,536 blocks.
+fn numbered(path: &str) -> Option<(usize, &str)> {
+    let (number, rest) = path.split_once('_').unwrap_or((path, ""));
+    Some((usize::from(number.parse::<u16>().ok()?), rest))
 }
 
 /// The original counts the upsampler of a block behind its attention, which not every block has.

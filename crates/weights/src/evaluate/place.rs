@@ -50,7 +50,7 @@ fn block(words: &[&str]) -> (Option<bool>, String) {
         match &words[place..] {
             ["input", "blocks", rest @ ..] => return unet(format!("IN{:02}", first(rest))),
             ["output", "blocks", rest @ ..] => return unet(format!("OUT{:02}", first(rest))),
-            ["middle", "block", ..] | ["mid", "block", ..] => return unet("MID".to_owned()),
+            ["middle" | "mid", "block", ..] => return unet("MID".to_owned()),
             ["down", "blocks", rest @ ..] => {
                 return unet(format!("IN{:02}", 1 + stage(rest, "downsamplers")));
             }
@@ -59,14 +59,14 @@ fn block(words: &[&str]) -> (Option<bool>, String) {
             ["single", "blocks", rest @ ..] | ["single", "transformer", "blocks", rest @ ..] => {
                 return numbered("SINGLE", first(rest));
             }
-            ["joint", "blocks", rest @ ..] | ["transformer", "blocks", rest @ ..] => {
+            ["joint" | "transformer", "blocks", rest @ ..] => {
                 return numbered("BLOCK", first(rest));
             }
             ["blocks", rest @ ..] => return numbered("BLOCK", first(rest)),
             ["layers", rest @ ..] | ["encoder", "block", rest @ ..] => {
                 return numbered("LAYER", first(rest));
             }
-            ["time", "embed", ..] | ["time", "embedding", ..] | ["label", "emb", ..] | ["conv", "in", ..] => {
+            ["time", "embed" | "embedding", ..] | ["label", "emb", ..] | ["conv", "in", ..] => {
                 return unet("BASE".to_owned());
             }
             _ => {}
@@ -76,17 +76,18 @@ fn block(words: &[&str]) -> (Option<bool>, String) {
 }
 
 fn first(words: &[&str]) -> usize {
-    words.first().and_then(|word| word.parse().ok()).unwrap_or(0)
+    number(words.first())
+}
+
+/// A small number; no network has 65,536 blocks.
+fn number(word: Option<&&str>) -> usize {
+    word.and_then(|word| word.parse::<u16>().ok()).map_or(0, usize::from)
 }
 
 /// Diffusers counts stages, three places each; a resampler is the last of its stage.
 fn stage(words: &[&str], resampler: &str) -> usize {
-    let inner = if words.get(1) == Some(&resampler) {
-        2
-    } else {
-        words.get(2).and_then(|word| word.parse().ok()).unwrap_or(0)
-    };
-    3_usize.saturating_mul(first(words)).saturating_add(inner)
+    let inner = if words.get(1) == Some(&resampler) { 2 } else { number(words.get(2)) };
+    3 * first(words) + inner
 }
 
 /// The first rule that holds decides.

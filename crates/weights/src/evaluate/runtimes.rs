@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use serde::Deserialize;
 
 use super::aggregate::{self, NAMES};
-use super::measure::Measured;
+use super::measure::{Measured, Module};
 use super::module::{self, Parts};
 use super::report::{Basis, Code, Deviation, Finding, RuntimeFit, Severity};
 
@@ -79,7 +79,7 @@ pub fn runtime_names() -> Vec<&'static str> {
 pub(super) fn fit(
     name: &str,
     architecture: Option<&str>,
-    modules: &[(&str, Parts<'_>)],
+    modules: &[Module<'_>],
     measured: &[Measured],
 ) -> Option<RuntimeFit> {
     let runtime = TABLE.runtime.iter().rfind(|runtime| runtime.name == name)?;
@@ -104,7 +104,9 @@ pub(super) fn fit(
         let Some(problem) = problem else {
             fit.loaded_modules += 1;
             applied += energy;
-            traits(parts, module).into_iter().for_each(|found| *deviating.entry(found).or_default() += 1);
+            for found in traits(parts, module) {
+                *deviating.entry(found).or_default() += 1;
+            }
             continue;
         };
         fit.ignored_modules += 1;

@@ -153,14 +153,11 @@ pub(super) fn scale<F: ReadAt + ?Sized>(
     let Some(tensor) = parts.get("alpha") else {
         return Ok(claims.scale(name, rank).unwrap_or_else(Scale::assumed));
     };
-    Ok(match read_alpha(header, file, parts)? {
-        Some(alpha) => stored(alpha, rank),
-        None => {
-            let issue =
-                format!("its alpha of type `{}` and shape {:?} is no number", tensor.dtype, tensor.shape);
-            Scale { issue: Some(issue), ..Scale::assumed() }
-        }
-    })
+    if let Some(alpha) = read_alpha(header, file, parts)? {
+        return Ok(stored(alpha, rank));
+    }
+    let issue = format!("its alpha of type `{}` and shape {:?} is no number", tensor.dtype, tensor.shape);
+    Ok(Scale { issue: Some(issue), ..Scale::assumed() })
 }
 
 /// The alpha tensor, when it is one number.

@@ -155,7 +155,7 @@ fn a_series_tells_growth_and_what_is_new() {
     let answer = series(&subjects, &Control::unwatched()).unwrap();
     assert_eq!(answer.order, names);
     near(answer.steps[0].norm_growth, 2.0, 1e-12);
-    near(answer.steps[0].relative_step, 0.5, 1e-12);
+    near(answer.steps[0].relative_distance, 0.5, 1e-12);
     near(answer.steps[0].new_energy, 0.0, 1e-12);
     near(answer.step_cosine[0], 1.0, 1e-12);
     assert!(answer.steps[1].new_energy.unwrap() > 0.5);

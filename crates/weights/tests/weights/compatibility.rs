@@ -79,9 +79,9 @@ fn pair(inner: u64) -> (Vec<u8>, Vec<u8>) {
     (adapter.build(), base.build())
 }
 
-fn on_base(adapter: &[u8], base: &Vec<u8>, reads: bool) -> (BaseFit, FileReport) {
+fn on_base(adapter: &[u8], base: &[u8], reads: bool) -> (BaseFit, FileReport) {
     let header = header(base);
-    let base = Base { name: "base", header: &header, file: reads.then_some(base as _) };
+    let base = Base { name: "base", header: &header, file: reads.then_some(&base as _) };
     let report = evaluated(adapter, &[], Some(base));
     (report.compatibility.clone().unwrap().base.unwrap(), report)
 }

@@ -1,6 +1,6 @@
 //! Every algorithm against an independent computation of its whole change: numpy in float64, run once over
 //! files of random shapes. `scripts/test` brings numpy; without it this is skipped with a loud line.
-#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "helpers of tests are tests")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 use std::fs;
 use std::path::Path;

@@ -1,5 +1,4 @@
 //! Damaged and hostile adapters: a report that says what is wrong, within bounds, and never a panic.
-#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 use lorakeep_weights::evaluate::compare::{CompareOptions, compare};
 use lorakeep_weights::evaluate::report::{Code, FileReport, Severity};

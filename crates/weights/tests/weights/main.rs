@@ -11,6 +11,7 @@ mod hostile_names;
 mod hostile_pickles;
 mod hostile_zips;
 mod identification;
+mod invariance;
 mod pickles;
 mod resizing;
 mod safetensors_mutation;

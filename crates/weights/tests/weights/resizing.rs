@@ -33,7 +33,7 @@ fn adapter() -> Builder {
 fn a_smaller_file_holds_the_energy_that_was_promised() {
     let bytes = adapter().metadata("sshs_model_hash", "00").build();
     let (answer, output) = resized(&bytes, ResizeTarget::Energy(0.95));
-    assert!(answer.rank_after < answer.rank_before && answer.resized_modules == 3);
+    assert!(answer.rank_after < answer.rank_before && answer.changed_modules == 3);
     assert!(answer.predicted_energy >= 0.95);
     assert!((answer.measured_energy - answer.predicted_energy).abs() < 1e-6, "{answer:?}");
     assert!((answer.cosine - answer.predicted_energy.sqrt()).abs() < 1e-6);
@@ -80,7 +80,7 @@ fn a_smaller_file_is_known_as_one() {
 fn a_scale_that_only_the_header_knew_is_in_the_tensors_afterwards() {
     let bytes = kept("diffusers_unet.safetensors");
     let (answer, output) = resized(&bytes, ResizeTarget::Rank(2));
-    assert_eq!((answer.rank_after, answer.resized_modules), (2, 32));
+    assert_eq!((answer.rank_after, answer.changed_modules), (2, 32));
     assert!((answer.measured_energy - answer.predicted_energy).abs() < 1e-6);
     assert_eq!(answer.notes.len(), 1);
     let scale = report(&output).adapter.unwrap().scale;
@@ -92,7 +92,7 @@ fn a_scale_that_only_the_header_knew_is_in_the_tensors_afterwards() {
 fn convolutions_keep_their_kernels_and_other_algorithms_are_copied() {
     let bytes = kept("lycoris_all_algos.safetensors");
     let (answer, output) = resized(&bytes, ResizeTarget::Rank(2));
-    assert!(answer.resized_modules > 0 && answer.copied_modules > 0);
+    assert!(answer.changed_modules > 0 && answer.copied_modules > 0);
     let (before, after) = (report(&bytes), report(&output));
     assert_eq!(before.modules.len(), after.modules.len());
     for (one, other) in before.modules.iter().zip(&after.modules) {
@@ -132,7 +132,7 @@ fn a_type_of_sixteen_bits_stays_and_its_alpha_too() {
 fn what_is_small_enough_is_copied_as_it_is() {
     let bytes = adapter().build();
     let (answer, output) = resized(&bytes, ResizeTarget::Rank(8));
-    assert_eq!((answer.resized_modules, answer.copied_modules), (0, 3));
+    assert_eq!((answer.changed_modules, answer.copied_modules), (0, 3));
     assert!((answer.cosine - 1.0).abs() < 1e-12 && report(&output).file.valid);
 }
 

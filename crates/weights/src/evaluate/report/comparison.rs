@@ -123,7 +123,7 @@ pub struct Step {
     /// Norm of the later over that of the earlier.
     pub norm_growth: Option<f64>,
     /// Norm of the difference over that of the later.
-    pub relative_step: Option<f64>,
+    pub relative_distance: Option<f64>,
     /// The share of the later's energy that is orthogonal to the earlier.
     pub new_energy: Option<f64>,
 }

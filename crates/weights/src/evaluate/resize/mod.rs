@@ -73,7 +73,7 @@ pub struct Resized {
     /// Bytes of the new file.
     pub size_after: u64,
     /// Modules with a lower rank.
-    pub resized_modules: u64,
+    pub changed_modules: u64,
     /// Modules that already were small enough, or that cannot be made smaller.
     pub copied_modules: u64,
     /// The highest rank before.
@@ -251,7 +251,7 @@ pub fn resize<W: Write + ReadAt + Sync>(
         size_before: subject.header.data_start()
             + subject.header.tensors.iter().map(|tensor| tensor.range.end).max().unwrap_or(0),
         size_after: planned.size,
-        resized_modules: job.ranks.len() as u64,
+        changed_modules: job.ranks.len() as u64,
         copied_modules: (job.opened.modules.modules.len() - job.ranks.len()) as u64,
         rank_before: chosen.old_max_rank(),
         rank_after: chosen.max_rank(),

@@ -16,11 +16,10 @@ pub(super) fn truncate(up: &Matrix, down: &Matrix, rank: usize) -> (Matrix, Matr
     let Factored { factor, pivots } = cholesky_pivoted(up.gram_of_columns(), FLOOR);
     let inner = factor.transposed().times(&down.gram_of_rows()).times(&factor);
     let (values, vectors) = eigenvectors(inner);
-    let kept = rank.min(values.len());
     let mut left = Matrix::zero(up.columns, rank);
     let mut right = Matrix::zero(rank, down.rows);
-    for place in 0..kept {
-        let size = values[place].max(0.0).sqrt();
+    for (place, value) in values.into_iter().enumerate().take(rank) {
+        let size = value.max(0.0).sqrt();
         if size <= 0.0 {
             break;
         }
