@@ -13,10 +13,11 @@ import listing
 import memory
 import report
 import start
+import studio
 import transfer
 
 PARTS = {"transfer": transfer, "cap": cap, "list": listing, "start": start, "memory": memory,
-         "evaluate": evaluate}
+         "evaluate": evaluate, "studio": studio}
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,9 @@
 //! `lorakeep-standin`: the stand-in as a program, for benchmarks, soak runs and demonstrations.
 
 use clap::Parser;
-use lorakeep_standin::{CivitFile, CivitModel, CivitVersion, Delivery, FileSpec, HfRepo, Options, Standin};
+use lorakeep_standin::{
+    CivitFile, CivitModel, CivitVersion, Delivery, FileSpec, HfRepo, Options, RateLimit, Standin,
+};
 use serde_json::{Value, json};
 use std::io::{self, Write};
 
@@ -30,6 +32,12 @@ struct Arguments {
     /// Bytes a second of each connection
     #[arg(long, value_name = "BYTES", value_parser = size)]
     cap: Option<u64>,
+    /// So many LoRAs on CivitAI: models from 100000 on, with one version each from 1000000 on
+    #[arg(long, default_value_t = 0, value_name = "COUNT")]
+    models: u64,
+    /// Requests a second that CivitAI's API takes (bursts of twice as many); more are 429
+    #[arg(long, value_name = "REQUESTS")]
+    rate: Option<u32>,
     /// CivitAI redirects to addresses in the form of Backblaze B2 instead of R2
     #[arg(long)]
     b2: bool,
@@ -46,11 +54,13 @@ async fn main() -> io::Result<()> {
         huggingface_port: arguments.huggingface_port,
         storage_port: arguments.storage_port,
         comfyui_port: arguments.comfyui_port,
+        civitai_rate: arguments.rate.map(|rate| RateLimit { per_second: rate.into(), burst: rate * 2 }),
         delivery: if arguments.b2 { Delivery::B2 } else { Delivery::R2 },
         ..Options::default()
     })
     .await?;
     add_big_files(&standin, &arguments.files);
+    add_models(&standin, arguments.models);
     standin.cap_per_connection(arguments.cap);
     let standin = tokio::task::spawn_blocking(move || {
         standin.prepare();
@@ -76,6 +86,16 @@ fn add_big_files(standin: &Standin, files: &[FileSpec]) {
     }
     standin.add_repo(repo);
     standin.add_model(model);
+}
+
+fn add_models(standin: &Standin, count: u64) {
+    for number in 0..count {
+        let file = FileSpec::new(&format!("example_model_{number:05}.safetensors"), 4096);
+        let version = CivitVersion::new(1_000_000 + number, "v1", "SDXL 1.0").words(&["example style"]);
+        let version = version.file(CivitFile::new(2_000_000 + number, file));
+        let name = format!("Example Model {number:05}");
+        standin.add_model(CivitModel::new(100_000 + number, name, "LORA").version(version));
+    }
 }
 
 fn summary(standin: &Standin, files: &[FileSpec]) -> Value {

@@ -4,6 +4,7 @@
 use crate::content::html_page;
 use crate::faults::{Instead, Occasion, Plan, RetryAfter, Script, StatusFault};
 use crate::observe::{Recorder, Upstream, lock};
+use crate::rate::Bucket;
 use crate::standin::Options;
 use crate::storage::{self, Signatures};
 use crate::wire::{Answer, Delivery, FileAnswer, Request, Response, Source, Wanted, wanted};
@@ -36,6 +37,8 @@ pub(crate) struct Shared {
     pub(crate) connections: AtomicU64,
     pub(crate) api_calls: AtomicU64,
     pub(crate) generations: Mutex<comfyui::Generations>,
+    /// What is left of the limit of CivitAI's API.
+    pub(crate) civitai_bucket: Option<Mutex<Bucket>>,
     world: Mutex<Arc<World>>,
     cap: AtomicU64,
 }
@@ -43,6 +46,7 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(options: Options, addresses: Addresses) -> Self {
         Self {
+            civitai_bucket: options.civitai_rate.map(|limit| Mutex::new(Bucket::full(limit))),
             options,
             addresses,
             recorder: Recorder::default(),

@@ -6,6 +6,7 @@ use crate::content::FileSpec;
 use crate::faults::{Fault, Times};
 use crate::huggingface::HfRepo;
 use crate::observe::{Seen, Upstream, lock};
+use crate::rate::RateLimit;
 use crate::shared::{Addresses, Shared};
 use crate::storage::Delivery;
 use crate::wire;
@@ -39,6 +40,8 @@ pub struct Options {
     pub signed_url_lifetime: Duration,
     /// The form of signed addresses that CivitAI redirects to.
     pub delivery: Delivery,
+    /// How often CivitAI's API may be asked; more often is 429. Without it there is no limit.
+    pub civitai_rate: Option<RateLimit>,
     /// CivitAI asks for a key on every download, not only where the creator does.
     pub civitai_login_required: bool,
     /// Entries a page of Hugging Face's tree answers when the request sets no `limit`.
@@ -57,6 +60,7 @@ impl Default for Options {
             huggingface_token: "hf_standin".into(),
             signed_url_lifetime: Duration::from_hours(1),
             delivery: Delivery::R2,
+            civitai_rate: None,
             civitai_login_required: false,
             tree_page: 1000,
         }

@@ -32,7 +32,16 @@ impl Studio {
 
     /// With more of the environment, such as [`KEY`].
     pub(crate) async fn with(environment: &[(&str, &str)]) -> Self {
-        let standin = Standin::start(Options::default()).await.unwrap();
+        Self::beside(Options::default(), environment).await
+    }
+
+    /// With a stand-in of another kind.
+    pub(crate) async fn at(options: Options) -> Self {
+        Self::beside(options, &[]).await
+    }
+
+    async fn beside(options: Options, environment: &[(&str, &str)]) -> Self {
+        let standin = Standin::start(options).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         let clock = FixedClock::at(Utc.with_ymd_and_hms(2026, 8, 1, 12, 0, 0).unwrap());
         let own =

@@ -14,14 +14,19 @@ mod views;
 pub use image::CivitImage;
 pub use model::{CivitFile, CivitModel, CivitVersion, PublishedHashes};
 
+use crate::observe::lock;
 use crate::shared::Shared;
 use crate::wire::{Answer, Request, Response};
 use serde_json::{Value, json};
+use std::time::Instant;
 
 /// Routes of the site.
 pub(crate) fn route(shared: &Shared, request: &Request) -> Answer {
     let segments = request.segments();
     let parts: Vec<&str> = segments.iter().map(String::as_str).collect();
+    if parts.starts_with(&["api", "v1"]) && is_asked_too_often(shared) {
+        return error(429, "Too many requests").with("retry-after", "1").into();
+    }
     let response = match parts.as_slice() {
         ["api", "v1", rest @ ..] => rest_api(shared, request, rest),
         ["api", "trpc", procedure] => trpc::route(shared, request, procedure),
@@ -33,6 +38,10 @@ pub(crate) fn route(shared: &Shared, request: &Request) -> Answer {
         _ => Response::html(404, "<!DOCTYPE html><html><body>404</body></html>"),
     };
     response.into()
+}
+
+fn is_asked_too_often(shared: &Shared) -> bool {
+    shared.civitai_bucket.as_ref().is_some_and(|bucket| !lock(bucket).take(Instant::now()))
 }
 
 fn rest_api(shared: &Shared, request: &Request, parts: &[&str]) -> Response {

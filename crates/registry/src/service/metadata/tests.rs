@@ -1,6 +1,8 @@
 //! The metadata fetch against the stand-in.
 
-use lorakeep_standin::{CivitFile, CivitModel, CivitVersion, FileSpec, HfRepo, LoraFamily, Upstream};
+use lorakeep_standin::{
+    CivitFile, CivitModel, CivitVersion, FileSpec, HfRepo, LoraFamily, Options, RateLimit, Upstream,
+};
 use serde_json::{Value, json};
 
 use super::*;
@@ -84,6 +86,24 @@ async fn many_versions_are_asked_for_with_few_requests() {
     assert_eq!(fetch(&studio, FetchScope::Known).await.len(), 120);
     assert!(states(&studio).iter().all(|(_, word, _)| *word == "done"));
     assert_eq!(studio.standin.requests_to(Upstream::Civitai).len(), 3);
+}
+
+#[tokio::test]
+async fn a_thousand_entries_are_fetched_without_breaking_the_site_s_limit() {
+    let rate = RateLimit { per_second: 6.0, burst: 10 };
+    let studio = Studio::at(Options { civitai_rate: Some(rate), ..Options::default() }).await;
+    let entry = |id: u64| json!({"file": format!("{id}.safetensors"), "dest": "loras", "civitai_version_id": id * 10});
+    for id in 1..=1000 {
+        add_model(&studio, id, id * 10, &format!("{id}.safetensors"));
+    }
+    let entries: Vec<Value> = (1..=1000).map(entry).collect();
+    let report = studio.registry.import(Models, json!(entries).to_string().as_bytes()).await.unwrap();
+    assert_eq!(report.added.len(), 1000);
+    assert_eq!(fetch(&studio, FetchScope::Known).await.len(), 1000);
+    assert!(states(&studio).iter().all(|(_, word, _)| *word == "done"));
+    let asked = studio.standin.requests_to(Upstream::Civitai);
+    let refused = asked.iter().filter(|seen| seen.status == 429).count();
+    assert_eq!((asked.len(), refused), (20, 0));
 }
 
 #[tokio::test]

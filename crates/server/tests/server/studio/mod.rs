@@ -7,5 +7,6 @@ mod events;
 mod gallery;
 mod loras;
 mod metadata;
+mod quirks;
 mod styles;
 mod sync;
