@@ -149,6 +149,8 @@ pub(crate) enum Command {
     Upload(commands::upload::UploadArgs),
     Quarantine(commands::quarantine::QuarantineArgs),
     Inspect(commands::inspect::InspectArgs),
+    Identify(commands::identify::IdentifyArgs),
+    Duplicates(commands::duplicates::DuplicatesArgs),
     Token(commands::token::TokenArgs),
     AdminKey(commands::admin_key::AdminKeyArgs),
     Doctor(commands::doctor::DoctorArgs),

@@ -59,6 +59,9 @@ pub(crate) struct Entry {
     /// `unverified`, `hashed`, `verified` or `mismatch`.
     #[serde(default)]
     pub(crate) verification: String,
+    /// Where CivitAI and the file's keys differ, for people.
+    #[serde(default)]
+    pub(crate) base_model_conflict: Option<String>,
 }
 
 /// What to add.

@@ -1,14 +1,16 @@
 //! `lorakeep inspect`: what files say of themselves, without a server and without a data folder.
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use clap::Args;
-use lorakeep_registry::{FileFacts, inspect_file};
+use lorakeep_registry::{FileFacts, hash_file, inspect_file};
 use serde_json::json;
 
 use crate::commands::Ended;
 use crate::failure::{Failure, Result};
 use crate::output::{Field, Output, Tone};
+use crate::progress::ByteProgress;
 use crate::units::counted;
 
 /// Say what files are: kind, base model, rank, trigger words, and whether they may be loaded
@@ -19,18 +21,22 @@ use crate::units::counted;
 #[command(after_help = "\
 Examples:
   lorakeep inspect style.safetensors
-  lorakeep inspect *.safetensors --json")]
+  lorakeep inspect *.safetensors --json
+  lorakeep inspect style.safetensors --hashes          SHA-256, AutoV1 to AutoV3, BLAKE3, CRC32")]
 pub(crate) struct InspectArgs {
     /// Files on this machine
     #[arg(required = true, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     files: Vec<PathBuf>,
+    /// Read the files whole for the hashes that other tools know them by
+    #[arg(long)]
+    hashes: bool,
 }
 
 pub(crate) fn run(args: &InspectArgs, output: &Output) -> Result<Ended> {
     let mut all = Vec::new();
     let mut failed = false;
     for file in &args.files {
-        match inspect(file) {
+        match inspect(file, args.hashes, output) {
             Ok(facts) => {
                 failed |= facts.verdict["verdict"] != "clean";
                 all.push(facts);
@@ -50,11 +56,19 @@ pub(crate) fn run(args: &InspectArgs, output: &Output) -> Result<Ended> {
     Ok(Ended::failed_if(failed))
 }
 
-fn inspect(file: &Path) -> Result<FileFacts> {
+fn inspect(file: &Path, with_hashes: bool, output: &Output) -> Result<FileFacts> {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
-    inspect_file(file, &name).map_err(|error| {
+    let wrong = |error: std::io::Error| {
         Failure::new(format!("cannot inspect `{}`: {error}", file.display())).caused_by(&error)
-    })
+    };
+    let mut facts = inspect_file(file, &name).map_err(wrong)?;
+    if with_hashes {
+        let (total, began) = (std::fs::metadata(file).map_or(0, |metadata| metadata.len()), Instant::now());
+        let progress = ByteProgress::new(output, "hashing");
+        facts.hashes = Some(hash_file(file, |done| progress.show(done, total, began)).map_err(wrong)?);
+        progress.finish();
+    }
+    Ok(facts)
 }
 
 fn show(all: &[FileFacts], output: &Output) -> Result<()> {
@@ -65,6 +79,19 @@ fn show(all: &[FileFacts], output: &Output) -> Result<()> {
     for facts in all {
         if let Some(reason) = facts.verdict["reason"].as_str() {
             output.say(&format!("`{}`: {reason}", facts.path));
+        }
+        if let Some(hashes) = &facts.hashes {
+            let none = || "none".to_owned();
+            Output::line(&format!(
+                "{}\n  SHA-256  {}\n  AutoV1   {}\n  AutoV2   {}\n  AutoV3   {}\n  BLAKE3   {}\n  CRC32    {}",
+                facts.path,
+                hashes.sha256,
+                hashes.auto_v1.clone().unwrap_or_else(none),
+                hashes.auto_v2,
+                hashes.auto_v3.clone().unwrap_or_else(none),
+                hashes.blake3,
+                hashes.crc32
+            ))?;
         }
         for warning in &facts.warnings {
             output.say(&format!("`{}`: {warning}", facts.path));

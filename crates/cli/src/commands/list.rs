@@ -10,6 +10,9 @@ use crate::failure::Result;
 use crate::output::{Field, Output, Tone};
 use crate::units::{bytes, counted};
 
+/// Conflicts of base models that are shown in full.
+const MAX_CONFLICTS: usize = 5;
+
 /// List what the catalogs know and what of it is on disk
 ///
 /// One row an entry: its name, file, folder below the models root, size, base model and status. The sums go to standard
@@ -90,8 +93,24 @@ pub(crate) async fn run(args: &ListArgs, api: &Api, output: &Output) -> Result<E
         return Ok(Ended::Done);
     }
     print_table(&entries, output)?;
+    warn_of_conflicts(&entries, output);
     say_sums(&entries, total, stats.first().map(|(_, stats, _)| stats), output);
     Ok(Ended::Done)
+}
+
+/// Files that CivitAI calls otherwise than their keys do; the first few by name.
+fn warn_of_conflicts(entries: &[Reply<Entry>], output: &Output) {
+    let conflicts: Vec<(&str, &str)> = entries
+        .iter()
+        .filter_map(|entry| Some((entry.data.file.as_str(), entry.data.base_model_conflict.as_deref()?)))
+        .collect();
+    for (file, text) in conflicts.iter().take(MAX_CONFLICTS) {
+        output.warn(&format!("`{file}`: {text}"));
+    }
+    if conflicts.len() > MAX_CONFLICTS {
+        output
+            .warn(&format!("the same of {} more; `--json` names them all", conflicts.len() - MAX_CONFLICTS));
+    }
 }
 
 impl ListArgs {

@@ -8,7 +8,9 @@ pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod doctor;
 pub(crate) mod download;
+pub(crate) mod duplicates;
 pub(crate) mod export;
+pub(crate) mod identify;
 pub(crate) mod import;
 pub(crate) mod inspect;
 pub(crate) mod list;
@@ -86,6 +88,8 @@ async fn call(command: Command, api: &Api, output: &Output) -> Result<Ended> {
         Command::Bin(args) => bin::run(args, api, output).await,
         Command::Sync(args) => sync::run(&args, api, output).await,
         Command::UpdateCheck(_) => update_check::run(api, output).await,
+        Command::Identify(args) => identify::run(&args, api, output).await,
+        Command::Duplicates(args) => duplicates::run(&args, api, output).await,
         Command::Upload(args) => upload::run(&args, api, output).await,
         Command::Quarantine(args) => quarantine::run(args, api, output).await,
         Command::Doctor(_) => doctor::run(api, output).await,

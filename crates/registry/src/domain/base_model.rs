@@ -60,6 +60,16 @@ impl BaseModelFamilies {
             && (folded(one) == folded(other)
                 || self.of(one).iter().any(|family| self.of(other).contains(family)))
     }
+
+    /// Whether two names mean models of different architectures, as far as the table knows both. Families that begin with
+    /// the same word (`flux2-dev`, `flux2-klein-9b`) are of one architecture.
+    pub fn differ(&self, one: &str, other: &str) -> bool {
+        let architectures = |name: &str| -> Vec<&str> {
+            self.of(name).iter().map(|family| family.split('-').next().unwrap_or(family)).collect()
+        };
+        let (one, other) = (architectures(one), architectures(other));
+        !one.is_empty() && !other.is_empty() && one.iter().all(|own| !other.contains(own))
+    }
 }
 
 /// Lower case, `-`, `_` and runs of spaces as one space.

@@ -116,6 +116,19 @@ impl Work<'_> {
         })
     }
 
+    /// Whether the value was read from the file, where an upstream knows better: keys do not tell Pony from SDXL.
+    fn is_of_file(&self, field: &str) -> bool {
+        let Some(Value::Object(identified)) = self.document.get("identified").map(|own| own.to_value())
+        else {
+            return false;
+        };
+        let filled = identified.get("filled").and_then(Value::as_array);
+        filled.is_some_and(|filled| filled.iter().any(|name| name == field))
+            && identified
+                .get(field)
+                .is_some_and(|said| self.document.get(field).is_some_and(|own| own == *said))
+    }
+
     /// Sets a text to what is said, unless a user said otherwise.
     fn replace(&mut self, field: &str, said: Option<&str>, change: impl Fn(&str) -> Option<String>) {
         let Some(said) = said else { return };
@@ -130,7 +143,7 @@ impl Work<'_> {
     /// Sets a field that has no value yet.
     fn fill(&mut self, field: &str, said: Option<Value>, change: impl Fn(&str) -> String) {
         let Some(said) = said else { return };
-        if self.is_empty(field) && !self.is_users(field) {
+        if (self.is_empty(field) || self.is_of_file(field)) && !self.is_users(field) {
             let text = said.as_str().map_or_else(|| said.to_string(), str::to_owned);
             self.document.set(field, said.clone());
             self.done.changes.push(change(&text));

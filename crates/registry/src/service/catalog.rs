@@ -48,6 +48,8 @@ pub struct EntryState {
     pub file: Option<FileFact>,
     /// The live or last job, when there is one.
     pub job: Option<Arc<JobState>>,
+    /// What CivitAI and the file on disk do not agree about, for people.
+    pub conflict: Option<Arc<str>>,
 }
 
 /// Sums for the head of a list. Byte counts are exact; `free_bytes` is sampled every 10 s.
@@ -113,7 +115,8 @@ impl Registry {
                 .revision()
                 .wrapping_add(self.jobs_revision())
                 .wrapping_add(self.fetches_revision())
-                .wrapping_add(self.inner.studio.summaries.revision()),
+                .wrapping_add(self.inner.studio.summaries.revision())
+                .wrapping_add(self.conflicts_revision()),
         )
     }
 
@@ -189,6 +192,9 @@ impl Registry {
         if let Some(job) = &state.job {
             let Download { state: job, force, .. } = &job.download;
             state.status = status_beside(*job, *force, state.file.is_some());
+        }
+        if state.file.is_some() {
+            state.conflict = self.base_model_conflict(&state.entry.path);
         }
     }
 
@@ -278,7 +284,7 @@ pub(super) fn known_state(library: &Library, entry: &Arc<Entry>, stats: &mut Sta
         stats.models_bytes += fact.stamp.size_bytes;
     }
     let status = if file.is_some() { StatusWord::Present } else { StatusWord::NotDownloaded };
-    EntryState { entry: Arc::clone(entry), status, file, job: None }
+    EntryState { entry: Arc::clone(entry), status, file, job: None, conflict: None }
 }
 
 /// The contract's word for an entry that has a job: the job's own word wins, but for a failed one whose file appeared

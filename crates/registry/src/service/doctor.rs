@@ -71,6 +71,7 @@ impl Registry {
             huggingface,
         ];
         checks.extend(self.check_links());
+        checks.extend(self.check_base_models());
         checks.extend(comfyui);
         checks.push(check_program(
             "git",
@@ -113,6 +114,20 @@ impl Registry {
         }
         let shown: Vec<String> = part.map(|link| format!("`{link}`")).collect();
         (!shown.is_empty()).then(|| ok("linked_folders", format!("{} can be changed", shown.join(", "))))
+    }
+
+    /// Files that CivitAI calls otherwise than their keys do.
+    fn check_base_models(&self) -> Option<Check> {
+        let conflicts = self.base_model_conflicts();
+        let (path, text) = conflicts.first()?;
+        Some(warning(
+            "base_models",
+            format!(
+                "{} files are not of the base model that CivitAI says, such as `{path}`: {text}",
+                conflicts.len()
+            ),
+            "look at them with `lorakeep inspect`; a LoRA does nothing on a model that it was not made for",
+        ))
     }
 
     fn check_catalogs(&self) -> Check {

@@ -1,4 +1,5 @@
-//! Hashing by and by: every model file whose SHA-256 is not known, one after the other, so that nobody notices.
+//! Hashing by and by: every model file whose hashes are not known, one after the other, so that nobody notices. One pass
+//! gives all of them: SHA-256, and those by which other tools know a file.
 //!
 //! One thread of the lowest priority reads, rests at least as long as it reads (four times as long while downloads run),
 //! and does not crowd other files out of memory. A hash is kept as soon as it is known: a killed process loses one file's work.
@@ -11,12 +12,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use lorakeep_weights::{Hashes, hashes};
 use rustix::fs::{Advice, fadvise};
 use tokio::sync::oneshot;
 
 use super::Registry;
-use super::verification::hash_at_rest;
-use crate::domain::{FileStamp, ModelPath, Sha256};
+use super::identification::tensors_start;
+use super::verification::read_at_rest;
+use crate::domain::{FileStamp, ModelPath};
+use crate::store::OfFile;
 
 /// How often it looks for files to hash; also how long a start is left alone.
 const LOOK: Duration = Duration::from_secs(30);
@@ -29,6 +33,9 @@ const LONGEST_REST: Duration = Duration::from_millis(400);
 /// Rests as parts of the time it read.
 const USUAL_REST: u32 = 1;
 const REST_BESIDE_DOWNLOADS: u32 = 4;
+/// A file whose SHA-256 is known is read once more for the other hashes when it is no longer than this, bytes: they
+/// are LoRAs' currency, and whole checkpoints would keep a disk busy for hours.
+const SMALL: u64 = 2 << 30;
 /// How much may stay in the system's cache before it is given back, bytes.
 const CACHED: u64 = 64 << 20;
 
@@ -118,6 +125,12 @@ impl Registry {
         }
     }
 
+    /// The same for tests, to its end.
+    #[cfg(test)]
+    pub(super) async fn hash_everything(&self) {
+        self.hash_all().await;
+    }
+
     /// Hashes until nothing is left; at once when somebody does already.
     async fn hash_all(&self) {
         let Ok(_turn) = self.inner.studio.hashings.turn.try_lock() else { return };
@@ -144,7 +157,10 @@ impl Registry {
             .files()
             .iter()
             .filter(|(path, fact)| {
-                fact.sha256.is_none() && path.file.is_model() && state.failed.get(*path) != Some(&fact.stamp)
+                let is_wanted = fact.sha256.is_none()
+                    || (fact.stamp.size_bytes <= SMALL
+                        && !self.inner.studio.identifications.is_hashed(path, fact.stamp));
+                is_wanted && path.file.is_model() && state.failed.get(*path) != Some(&fact.stamp)
             })
             .map(|(path, fact)| (library.entries_at(path).is_empty(), path.clone(), fact.stamp))
             .collect();
@@ -160,10 +176,14 @@ impl Registry {
         let outcome = self.hash_politely(&path).await;
         let published = self.library().published(&path);
         // Somebody else may have taken it away, replaced or hashed it meanwhile.
-        let is_news = self.library().file(&path).is_some_and(|fact| fact.sha256.is_none());
+        let present = self.library().file(&path).copied();
+        let is_news = present.is_some_and(|fact| fact.stamp == known || fact.sha256.is_none());
         match outcome {
-            Ok((stamp, sha256)) if is_news => {
-                self.take_over_hash(&path, stamp, sha256, published);
+            Ok((stamp, hashes)) if is_news => {
+                if present.is_some_and(|fact| fact.sha256.is_none()) {
+                    self.take_over_hash(&path, stamp, hashes.sha256, published);
+                }
+                self.save_hashes(&path, stamp, &hashes).await;
                 let mut state = hashings.state();
                 state.done_files += 1;
                 state.done_bytes += stamp.size_bytes;
@@ -177,8 +197,18 @@ impl Registry {
         hashings.state().current = None;
     }
 
+    /// A database that fails costs the hashes: they are computed again after the next start.
+    pub(super) async fn save_hashes(&self, path: &ModelPath, stamp: FileStamp, hashes: &Hashes) {
+        let text = serde_json::to_string(hashes).expect("hashes are always JSON");
+        let row = OfFile { path: path.clone(), stamp, text };
+        if let Err(error) = self.inner.store.save_file_hashes(&row, hashes.tensors).await {
+            tracing::warn!(file = %path, %error, "the hashes of a file were not saved");
+        }
+        self.inner.studio.identifications.note_hashed(path, stamp);
+    }
+
     /// Reads the file on a thread of its own: its priority could not be raised again.
-    async fn hash_politely(&self, path: &ModelPath) -> Result<(FileStamp, Sha256), String> {
+    async fn hash_politely(&self, path: &ModelPath) -> Result<(FileStamp, Hashes), String> {
         let path = path.below(&self.inner.config.models_dir);
         let (answer, answered) = oneshot::channel();
         let registry = self.clone();
@@ -188,7 +218,9 @@ impl Registry {
             }
             let cancel = Arc::new(AtomicBool::new(false));
             let pace = Pace::new(&registry, &path, Arc::clone(&cancel));
-            let hashed = hash_at_rest(&path, pace.into_listener(), &cancel);
+            let hashed = read_at_rest(&path, |file, size| {
+                hashes(file, size, tensors_start(file, size), pace.into_listener(), &cancel)
+            });
             // Whoever asked may have been told to end.
             drop(answer.send(hashed));
         };

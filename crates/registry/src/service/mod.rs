@@ -12,6 +12,7 @@ mod civitai;
 mod control;
 mod doctor;
 mod downloads;
+mod duplicates;
 mod enqueue;
 mod entries;
 mod environment;
@@ -79,6 +80,7 @@ pub use civitai::{
 };
 pub use doctor::{Check, CheckOutcome, Health};
 pub use downloads::{BatchReport, DownloadFilter, Enqueue, Enqueued, JobState, Placement, Skipped};
+pub use duplicates::{DuplicateFile, DuplicateGroup, DuplicateReport, Sameness};
 pub use environment::EnvSetting;
 pub use evaluations::{
     BaseRequest, BuiltIn, EvaluationAnswer, EvaluationCheck, EvaluationHealth, EvaluationRequest,
@@ -91,7 +93,10 @@ pub use gallery::{
     MediaFile, ModelGallery, SearchMode, ThumbnailProgress,
 };
 pub use hashing::HashingProgress;
-pub use identification::{FileFacts, TriggerWordFact, inspect_file};
+pub use identification::{
+    FileFacts, FoundVersion, IdentificationReport, LookedUp, LookupReport, TriggerWordFact, hash_file,
+    inspect_file,
+};
 pub use metadata::{FetchScope, FetchState, FetchWord};
 pub use presence::{AdoptReport, ScanReport, UnlistedFile};
 pub use quarantine::{QuarantineSource, QuarantinedFile};

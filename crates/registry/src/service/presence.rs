@@ -131,6 +131,9 @@ impl Registry {
         let changes = self.library_mut().end_look(&scan);
         self.note_unreadable(&scan);
         self.inner.files_changed.notify_one();
+        if !changes.is_empty() {
+            self.identify_soon();
+        }
         let report = self.report_of(&scan, changes, began.elapsed());
         Ok((report, scan.folders))
     }

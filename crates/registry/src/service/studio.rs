@@ -10,6 +10,7 @@ use super::environment::Secrets;
 use super::events::Events;
 use super::gallery::{GalleryRuns, Summaries, ThumbnailRun};
 use super::hashing::Hashings;
+use super::identification::{FileLookups, Identifications};
 use super::metadata::Fetches;
 use crate::error::Result;
 
@@ -29,6 +30,12 @@ pub(crate) struct Studio {
     pub(crate) adoptions: Adoptions,
     /// Files that are hashed by and by.
     pub(crate) hashings: Hashings,
+    /// What files are by their content.
+    pub(crate) identifications: Identifications,
+    /// The present or last run of looking files up by their hash.
+    pub(crate) file_lookups: FileLookups,
+    /// Held by whoever moves copies to the bin, so that one always stays.
+    pub(crate) duplicates_turn: tokio::sync::Mutex<()>,
     /// Runs that fetch many images.
     pub(crate) gallery_runs: GalleryRuns,
     /// What happened lately.
@@ -53,6 +60,9 @@ impl Default for Studio {
             fetches: Fetches::default(),
             adoptions: Adoptions::default(),
             hashings: Hashings::default(),
+            identifications: Identifications::default(),
+            file_lookups: FileLookups::default(),
+            duplicates_turn: tokio::sync::Mutex::default(),
             gallery_runs: GalleryRuns::default(),
             events: Events::default(),
             summaries: Summaries::default(),
@@ -81,5 +91,6 @@ impl Registry {
         self.start_metadata();
         self.resume_adoption();
         self.start_hashing();
+        self.start_identification();
     }
 }

@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
 
-use super::identification::{FileFacts, inspect_file};
+use super::identification::{FileFacts, hash_file, inspect_file};
 use super::uploads::LORAS;
 use super::{BinItem, EntryState, Page, PageRequest, Purged, Registry, bad_cursor};
 use crate::domain::{
@@ -96,11 +96,11 @@ impl Registry {
         Ok(LoraFile { path, file, size_bytes, fact })
     }
 
-    /// What a file says of itself (decision 25).
-    pub async fn lora_facts(&self, partial_path: &str) -> Result<FileFacts> {
+    /// What a file says of itself (decision 25). With `hashes` it is read whole, unless its hashes are known.
+    pub async fn lora_facts(&self, partial_path: &str, hashes: bool) -> Result<FileFacts> {
         // Judges path and kind; the facts are read anew.
         let found = self.open_lora(partial_path).await?.path;
-        self.facts_at(found, partial_path.to_owned()).await
+        self.facts_at(found, partial_path.to_owned(), hashes).await
     }
 
     /// What an entry's file says of itself. `NotFound` while it is not on disk.
@@ -111,13 +111,20 @@ impl Registry {
             return Err(Error::not_found(Thing::File, path.to_string()));
         }
         let shown = path.to_string();
-        self.facts_at(path, shown).await
+        self.facts_at(path, shown, false).await
     }
 
-    async fn facts_at(&self, path: ModelPath, shown: String) -> Result<FileFacts> {
+    async fn facts_at(&self, path: ModelPath, shown: String, hashes: bool) -> Result<FileFacts> {
+        let known = self.file_facts(&path).await?.and_then(|facts| facts.hashes);
         let at = path.below(&self.inner.config.models_dir);
-        let inspect =
-            move || inspect_file(&at, path.file.as_str()).map(|facts| FileFacts { path: shown, ..facts });
+        let inspect = move || {
+            let facts = inspect_file(&at, path.file.as_str())?;
+            let hashes = match known {
+                None if hashes => Some(hash_file(&at, |_| {})?),
+                known => known,
+            };
+            Ok(FileFacts { path: shown, hashes, ..facts })
+        };
         let read = self.blocking("inspecting a file", inspect).await?;
         read.map_err(|error| io_error("a file cannot be inspected", error))
     }

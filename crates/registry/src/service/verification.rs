@@ -1,7 +1,7 @@
 //! Re-hashing files and saying what changed.
 
 use std::collections::HashSet;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
-use lorakeep_weights::digest;
+use lorakeep_weights::digest::{self, DigestError};
 use rustix::fs::OFlags;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -264,6 +264,14 @@ pub(super) fn hash_at_rest(
     on_progress: impl FnMut(u64),
     cancel: &AtomicBool,
 ) -> Result<(FileStamp, Sha256), String> {
+    read_at_rest(path, |file, size| digest::sha256(file, size, on_progress, cancel))
+}
+
+/// What `read` makes of a regular file of that size that does not change meanwhile, with its stamp.
+pub(super) fn read_at_rest<T>(
+    path: &Path,
+    read: impl FnOnce(&File, u64) -> Result<T, DigestError>,
+) -> Result<(FileStamp, T), String> {
     // A pipe that took the file's place must not hold us up.
     let flags = OFlags::NONBLOCK.bits().cast_signed();
     let file =
@@ -276,10 +284,9 @@ pub(super) fn hash_at_rest(
         return Err("it is not a regular file".to_owned());
     }
     let stamp = FileStamp::of(&metadata);
-    let sha256 =
-        digest::sha256(&file, stamp.size_bytes, on_progress, cancel).map_err(|error| error.to_string())?;
+    let made = read(&file, stamp.size_bytes).map_err(|error| error.to_string())?;
     if stamp_at(path) != Some(stamp) {
         return Err("the file changed while it was read; verify it again".to_owned());
     }
-    Ok((stamp, sha256))
+    Ok((stamp, made))
 }

@@ -77,6 +77,7 @@ impl Registry {
         let Ok(Some(looked)) = looked else { return false };
         if !self.library_mut().end_look_at(&looked).is_empty() {
             self.inner.files_changed.notify_one();
+            self.identify_soon();
         }
         true
     }

@@ -149,6 +149,10 @@ impl Keeper {
         if download.state.is_ended() {
             download.finished_at = Some(inner.clock.now());
         }
+        if let Some(fact) = &fact {
+            // Who hears of the end finds an entry that is complete.
+            self.registry.identify_at(&download.path, fact.stamp).await;
+        }
         self.save(download, fact).await
     }
 

@@ -10,6 +10,7 @@ mod civitai_image;
 mod civitai_map;
 mod civitai_tags;
 mod downloads;
+mod duplicates;
 mod entries;
 mod environment;
 mod evaluations;
@@ -18,6 +19,7 @@ mod events;
 mod files;
 mod gallery;
 mod gallery_run;
+mod identify;
 mod loras;
 mod media;
 mod metadata;
@@ -147,6 +149,9 @@ fn file_routes() -> Router<App> {
         .route("/api/admin/quarantine", get(quarantine::list))
         .route("/api/admin/quarantine/{sha256}", axum::routing::delete(quarantine::remove))
         .route("/api/admin/quarantine/{sha256}/release", post(quarantine::release))
+        .route("/api/admin/duplicates", get(duplicates::list))
+        .route("/api/admin/duplicates/bin", post(duplicates::bin))
+        .route("/api/admin/identify", get(identify::show).post(identify::start).delete(identify::cancel))
         .route("/api/admin/scan", post(files::scan))
         .route("/api/admin/unlisted", get(files::list_unlisted))
         .route("/api/admin/unlisted/adopt", post(files::adopt))

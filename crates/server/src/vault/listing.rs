@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::views::ListView;
 use crate::app::AppState;
 use crate::envelope::Refusal;
-use crate::extract::{PageQuery, Query};
+use crate::extract::{PageQuery, Query, flag};
 
 /// Which LoRAs, and which page of them.
 #[derive(Debug, Deserialize)]
@@ -25,6 +25,14 @@ pub(super) struct ListQuery {
 #[derive(Debug, Deserialize)]
 pub(super) struct FileQuery {
     pub(super) partial_path: String,
+}
+
+/// One file, and whether all its hashes are wanted.
+#[derive(Debug, Deserialize)]
+pub(super) struct FactsQuery {
+    partial_path: String,
+    #[serde(default, deserialize_with = "flag")]
+    hashes: bool,
 }
 
 pub(super) async fn list(
@@ -46,8 +54,8 @@ pub(super) async fn list(
 pub(super) async fn facts(
     State(app): AppState,
     Extension(caller): Extension<Caller>,
-    Query(query): Query<FileQuery>,
+    Query(query): Query<FactsQuery>,
 ) -> Result<Json<FileFacts>, Refusal> {
     caller.require(Right::Read)?;
-    Ok(Json(app.registry().lora_facts(&query.partial_path).await?))
+    Ok(Json(app.registry().lora_facts(&query.partial_path, query.hashes).await?))
 }

@@ -9,4 +9,4 @@ mod upstream;
 
 pub(crate) use queue::Fetches;
 pub use queue::{FetchScope, FetchState, FetchWord};
-pub(in crate::service) use upstream::{facts_of_version, file_of};
+pub(in crate::service) use upstream::{Finding, facts_of_version, file_of};

@@ -124,7 +124,11 @@ impl Registry {
     }
 
     /// Saves what was found through the catalog, and remembers what was said.
-    async fn save_finding(&self, entry: &Arc<Entry>, finding: &Finding) -> Result<Vec<String>> {
+    pub(in crate::service) async fn save_finding(
+        &self,
+        entry: &Arc<Entry>,
+        finding: &Finding,
+    ) -> Result<Vec<String>> {
         let last = self.inner.store.load_fetched_facts(entry.id).await?;
         let mut taken = None;
         let edited = self.update_entry(entry.id, |document| {
@@ -140,6 +144,7 @@ impl Registry {
         let mut said = last;
         said.extend(taken.said);
         self.inner.store.save_fetched_facts(entry.id, &said).await?;
+        self.compare_entry(entry.id).await;
         Ok(taken.changes)
     }
 }

@@ -11,10 +11,10 @@ use crate::upstream::huggingface::{HubFile, RepoInfo};
 
 /// What is known of one entry.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Finding {
-    pub(super) facts: Facts,
+pub(in crate::service) struct Finding {
+    pub(in crate::service) facts: Facts,
     /// The file told it; no upstream did.
-    pub(super) is_local: bool,
+    pub(in crate::service) is_local: bool,
 }
 
 /// What the lists said.
@@ -175,7 +175,7 @@ fn repository_of(entry: &Entry) -> Option<((String, String), Option<String>)> {
     Some(((repo, document.text("hf_revision").to_owned()), file))
 }
 
-/// What a version says of the file of an entry.
+/// What a version says of the file that the entry means.
 pub(in crate::service) fn facts_of_version(entry: &Entry, version: &Version) -> Facts {
     let file = file_of(entry, version);
     let (model, text) = (&version.model, |text: &Option<String>| text.clone().unwrap_or_default());

@@ -16,7 +16,7 @@ use lorakeep_weights::{Limits, Verdict, examine};
 
 use super::Registry;
 use super::activity::ActivityLevel;
-use super::identification::{facts_of, fill, identity_of};
+use super::identification::{Words, facts_of, fill, identity_of, note_identified};
 use crate::domain::{
     Caller, EntryDocument, ModelFolder, ModelPath, QuarantineId, SafeName, Sha256, UploadDetails, UploadId,
 };
@@ -152,7 +152,10 @@ impl Registry {
             let mut document = EntryDocument::default();
             if examination.verdict.is_clean() {
                 let identity = identity_of(&examination, &received.file, &name);
-                fill(&mut document, &facts_of(name, &examination, identity));
+                let facts = facts_of(name, &examination, identity);
+                if !fill(&mut document, &facts, Words::All) {
+                    note_identified(&mut document, &facts, &[]);
+                }
             }
             (received, examination.verdict, document)
         })

@@ -98,6 +98,7 @@ impl Registry {
             let fact = FileFact::hashed(stamp, upload.sha256, None, self.inner.clock.now());
             self.library_mut().set_file(upload.path.clone(), Some(fact));
             self.inner.files_changed.notify_one();
+            self.identify_soon();
         }
         let category = Category::named_after_id(&format!("uploads_{}", upload.entity_type));
         let document = upload.document.clone();

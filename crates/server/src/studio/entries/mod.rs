@@ -12,7 +12,7 @@ use serde::Deserialize;
 pub(super) use list::list;
 
 use super::extract::{FileName, Json, Query};
-use super::views::{AddedView, PlacedEntryView, StatusView};
+use super::views::{AddedView, DetailedEntryView, StatusView};
 use crate::app::AppState;
 use crate::envelope::Refusal;
 
@@ -26,9 +26,10 @@ pub(super) async fn show(
     State(app): AppState,
     FileName(file): FileName,
     Query(chooser): Query<Chooser>,
-) -> Result<JsonBody<PlacedEntryView>, Refusal> {
+) -> Result<JsonBody<DetailedEntryView>, Refusal> {
     let state = app.registry().find_entry(&file, chooser.dest.as_deref())?;
-    Ok(JsonBody(PlacedEntryView(state)))
+    let facts = app.registry().file_facts(&state.entry.path).await?;
+    Ok(JsonBody(DetailedEntryView { state, facts }))
 }
 
 pub(super) async fn remove(

@@ -1,7 +1,9 @@
 //! One entry with the state of its file.
 
 use lorakeep_registry::domain::{Dimension, FileFact, StatusWord, Verification};
-use lorakeep_registry::{Added, EntryPage, EntryState, FacetCount, Facets, GallerySummaries, JobState};
+use lorakeep_registry::{
+    Added, EntryPage, EntryState, FacetCount, Facets, FileFacts, GallerySummaries, JobState,
+};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
@@ -13,7 +15,7 @@ pub(super) struct EntryView<'a>(pub(super) &'a EntryState, pub(super) Option<&'a
 
 /// The same with its id and the catalog and the category it is in.
 #[derive(Debug)]
-pub(in crate::studio) struct PlacedEntryView(pub(in crate::studio) EntryState);
+pub(super) struct PlacedEntryView(EntryState);
 
 /// A page of the list at size.
 pub(in crate::studio) struct EntryPageView<'a>(pub(in crate::studio) &'a EntryPage);
@@ -42,15 +44,36 @@ struct PlacedEntry<'a>(&'a EntryState);
 
 impl Serialize for PlacedEntry<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let entry = &self.0.entry;
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("id", &format_args!("{}", entry.id))?;
-        map.serialize_entry("catalog", entry.catalog.as_str())?;
-        map.serialize_entry("category", &entry.category)?;
-        fields::write(&mut map, entry, &["id"])?;
-        write_state(&mut map, self.0)?;
+        write_placed(&mut map, self.0, &["id"])?;
         map.end()
     }
+}
+
+/// The same with what the file says of itself.
+#[derive(Debug)]
+pub(in crate::studio) struct DetailedEntryView {
+    pub(in crate::studio) state: EntryState,
+    pub(in crate::studio) facts: Option<FileFacts>,
+}
+
+impl Serialize for DetailedEntryView {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        write_placed(&mut map, &self.state, &["id", "file_facts"])?;
+        map.serialize_entry("file_facts", &self.facts)?;
+        map.end()
+    }
+}
+
+/// Id, catalog and category before everything else; `own` are fields that the document must not shadow.
+fn write_placed<M: SerializeMap>(map: &mut M, state: &EntryState, own: &[&str]) -> Result<(), M::Error> {
+    let entry = &state.entry;
+    map.serialize_entry("id", &format_args!("{}", entry.id))?;
+    map.serialize_entry("catalog", entry.catalog.as_str())?;
+    map.serialize_entry("category", &entry.category)?;
+    fields::write(map, entry, own)?;
+    write_state(map, state)
 }
 
 impl Serialize for EntryPageView<'_> {
@@ -98,7 +121,11 @@ fn write_state<M: SerializeMap>(map: &mut M, state: &EntryState) -> Result<(), M
     map.serialize_entry("error", &job.and_then(|job| job.download.error.as_deref()))?;
     let file = state.file.as_ref();
     map.serialize_entry("verification", verification(file.map(FileFact::verification)))?;
-    map.serialize_entry("sha256_on_disk", &file.and_then(|file| file.sha256))
+    map.serialize_entry("sha256_on_disk", &file.and_then(|file| file.sha256))?;
+    match &state.conflict {
+        Some(conflict) => map.serialize_entry("base_model_conflict", &**conflict),
+        None => Ok(()),
+    }
 }
 
 /// The state of the job behind the word, else the word itself; a cancelled job is told from one that never was.

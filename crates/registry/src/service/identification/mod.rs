@@ -1,15 +1,24 @@
 //! What a file says of itself: the facts of one file, and what of them an entry lacks.
 
+mod conflicts;
+mod job;
+mod lookup;
+
 use std::fs::File;
 use std::io;
 use std::path::Path;
 
 use lorakeep_weights::identify::{Identity, Spread};
-use lorakeep_weights::{Examination, Limits, examine, identify};
-use serde::Serialize;
+use lorakeep_weights::{Examination, Hashes, Limits, examine, hashes, identify};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::domain::EntryDocument;
+
+pub use job::IdentificationReport;
+pub(crate) use job::Identifications;
+pub(crate) use lookup::FileLookups;
+pub use lookup::{FoundVersion, LookedUp, LookupReport};
 
 /// How sure an answer must be before an entry takes it over.
 const SURE: f64 = 0.7;
@@ -17,7 +26,7 @@ const SURE: f64 = 0.7;
 const TRIGGER_WORDS: usize = 20;
 
 /// What is known of one file (decision 25). Texts of the file are hostile.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct FileFacts {
     /// The file as the caller named it.
     pub path: String,
@@ -53,10 +62,13 @@ pub struct FileFacts {
     pub evidence: Vec<String>,
     /// What does not fit together.
     pub warnings: Vec<String>,
+    /// What it hashes to, as far as that was asked for.
+    #[serde(default)]
+    pub hashes: Option<Hashes>,
 }
 
 /// A word with how many training images had it; `None` when the author names it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TriggerWordFact {
     /// The word or phrase.
     pub word: String,
@@ -76,6 +88,21 @@ pub fn inspect_file(path: &Path, file_name: &str) -> io::Result<FileFacts> {
     let examination = examine(&file, metadata.len(), file_name, Limits::default());
     let identity = identity_of(&examination, &file, file_name);
     Ok(facts_of(path.display().to_string(), &examination, identity))
+}
+
+/// All hashes of a file in one pass over it; blocking. `on_progress` hears the bytes hashed so far.
+///
+/// Fails when the file cannot be read.
+pub fn hash_file(path: &Path, on_progress: impl FnMut(u64)) -> io::Result<Hashes> {
+    let file = File::open(path)?;
+    let size = file.metadata()?.len();
+    let never = std::sync::atomic::AtomicBool::new(false);
+    hashes(&file, size, tensors_start(&file, size), on_progress, &never).map_err(io::Error::other)
+}
+
+/// Where the tensor data of a safetensors file begins.
+pub(super) fn tensors_start(file: &File, size: u64) -> Option<u64> {
+    lorakeep_weights::Header::read(file, size).ok().map(|header| header.data_start())
 }
 
 /// What an examined file is; nothing when its content could not be read.
@@ -121,6 +148,7 @@ pub(super) fn facts_of(path: String, examination: &Examination, identity: Option
         candidates: identity.candidates,
         evidence: identity.evidence,
         warnings: identity.warnings,
+        hashes: None,
     }
 }
 
@@ -133,8 +161,18 @@ fn base_model(identity: &Identity) -> Option<String> {
     })
 }
 
-/// Fills what the entry lacks; what somebody wrote stays. What was filled is noted in `identified`.
-pub(super) fn fill(document: &mut EntryDocument, facts: &FileFacts) {
+/// Which trigger words an entry takes over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Words {
+    /// Those that the author names and those that the training images had most often.
+    All,
+    /// Those that the author names: what images had most often is an offer, not a fact.
+    Named,
+}
+
+/// Fills what the entry lacks; what somebody wrote stays. What was filled is noted in `identified`. Answers whether
+/// anything was.
+pub(super) fn fill(document: &mut EntryDocument, facts: &FileFacts, words: Words) -> bool {
     let mut filled: Vec<&str> = Vec::new();
     if document.base_model().is_empty()
         && facts.confidence >= SURE
@@ -143,12 +181,28 @@ pub(super) fn fill(document: &mut EntryDocument, facts: &FileFacts) {
         document.set("base_model", base_model.as_str());
         filled.push("base_model");
     }
-    let words: Vec<&str> =
-        facts.trigger_words.iter().take(TRIGGER_WORDS).map(|word| word.word.as_str()).collect();
-    if document.texts("trigger_words").next().is_none() && !words.is_empty() {
-        document.set("trigger_words", words);
+    let is_wanted = |word: &&TriggerWordFact| words == Words::All || word.count.is_none();
+    let own: Vec<&str> = facts
+        .trigger_words
+        .iter()
+        .filter(is_wanted)
+        .take(TRIGGER_WORDS)
+        .map(|word| word.word.as_str())
+        .collect();
+    let has_words =
+        ["trigger_words", "trainedWords"].iter().any(|field| document.texts(field).next().is_some());
+    if !has_words && !own.is_empty() {
+        document.set("trigger_words", own);
         filled.push("trigger_words");
     }
+    if !filled.is_empty() {
+        note_identified(document, facts, &filled);
+    }
+    !filled.is_empty()
+}
+
+/// Says in the entry what its file is by its content, and which fields come from there.
+pub(super) fn note_identified(document: &mut EntryDocument, facts: &FileFacts, filled: &[&str]) {
     document.set(
         "identified",
         json!({
@@ -164,3 +218,6 @@ pub(super) fn fill(document: &mut EntryDocument, facts: &FileFacts) {
         }),
     );
 }
+
+#[cfg(test)]
+mod tests;

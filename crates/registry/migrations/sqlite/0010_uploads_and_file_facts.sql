@@ -25,3 +25,30 @@ CREATE TABLE resumable_uploads (
     error_sha256 TEXT
 ) STRICT;
 CREATE INDEX resumable_uploads_by_expiry ON resumable_uploads (expires_at);
+
+-- What files say of themselves, as long as they have that stamp.
+CREATE TABLE file_facts (
+    dest TEXT NOT NULL,
+    file TEXT NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    modified_ns INTEGER NOT NULL,
+    inode INTEGER NOT NULL,
+    -- JSON
+    facts TEXT NOT NULL,
+    PRIMARY KEY (dest, file)
+) STRICT;
+
+-- What files hash to beside their SHA-256, as long as they have that stamp.
+CREATE TABLE file_hashes (
+    dest TEXT NOT NULL,
+    file TEXT NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    modified_ns INTEGER NOT NULL,
+    inode INTEGER NOT NULL,
+    -- JSON
+    hashes TEXT NOT NULL,
+    -- SHA-256 of the tensor data alone
+    tensors TEXT,
+    PRIMARY KEY (dest, file)
+) STRICT;
+CREATE INDEX file_hashes_by_tensors ON file_hashes (tensors);
