@@ -3,6 +3,7 @@
 mod bad_input;
 mod everyday;
 mod harness;
+mod identifying;
 mod kills;
 mod offline;
 mod serving;

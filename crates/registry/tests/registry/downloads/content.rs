@@ -3,7 +3,7 @@
 use std::fs;
 
 use lorakeep_registry::PageRequest;
-use lorakeep_registry::domain::{DownloadState, StatusWord, Verification};
+use lorakeep_registry::domain::{Caller, DownloadState, StatusWord, Verification};
 use lorakeep_standin::{CivitFile, CivitModel, FileKind, FileSpec, PublishedHashes};
 use serde_json::json;
 
@@ -26,6 +26,26 @@ both_databases! {
         assert_eq!(studio.registry.find_entry("a.ckpt", None).unwrap().status, StatusWord::Error);
         studio.registry.cancel_download(job.id).await.unwrap();
         assert!(studio.hidden("quarantine").is_empty());
+        studio.registry.close().await;
+    }
+
+    async fn a_quarantined_download_that_is_released_is_in_its_place_with_its_entry(home: Home) {
+        let studio = Studio::open(home).await;
+        let file = FileSpec::new("a.ckpt", 5000).kind(FileKind::Pickle);
+        studio.serve(std::slice::from_ref(&file));
+        studio.import(&[hub_entry("a.ckpt")]).await;
+        studio.fetch("a.ckpt").await;
+        let sha256 = file.sha256().parse().unwrap();
+        let path = studio.registry.release_quarantined(sha256, &Caller::admin()).await.unwrap();
+        assert_eq!(path.relative(), "loras/a.ckpt");
+        assert_eq!(fs::read(studio.path("loras/a.ckpt")).unwrap(), file.bytes());
+        assert!(studio.hidden("quarantine").is_empty());
+        let state = studio.registry.find_entry("a.ckpt", None).unwrap();
+        assert_eq!((state.status, state.file.and_then(|fact| fact.sha256)), (StatusWord::Present, Some(sha256)));
+        assert_eq!(studio.registry.list_quarantine(PageRequest::default()).await.unwrap().total, 0);
+        let studio = studio.reopen().await;
+        assert_eq!(studio.registry.find_entry("a.ckpt", None).unwrap().status, StatusWord::Present);
+        assert!(studio.path("loras/a.ckpt").exists(), "a start does not take it away again");
         studio.registry.close().await;
     }
 

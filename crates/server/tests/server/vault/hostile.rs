@@ -236,3 +236,21 @@ async fn nothing_is_written_through_a_link() {
     assert_eq!((answer.status.as_u16(), answer.header("x-error-code")), (409, "linked_folder"));
     assert_eq!(std::fs::read_dir(&outside).unwrap().count(), 0);
 }
+
+#[tokio::test]
+async fn what_the_disk_has_no_room_for_is_refused_before_its_bytes_are_read() {
+    let vault = Vault::start_with(&[("LORAKEEP_MAX_UPLOAD_BYTES", "4611686018427387904")]).await;
+    let (kind, body) = form("a.safetensors", &safetensors(200, 1), &[]);
+    let token = vault.token(&json!({"role": "admin"}));
+    // The body that is announced never comes: only who waits for it would hang here.
+    let head = format!(
+        "POST /api/v1/admin/lora/upload HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {token}\r\n\
+         Content-Type: {kind}\r\nContent-Length: {}\r\n\r\n",
+        vault.address,
+        1_u64 << 61
+    );
+    let part = &body[..body.len() - 100];
+    let answer = raw(vault.address, &[head.as_bytes(), part].concat()).await;
+    assert!(answer.starts_with("HTTP/1.1 507 ") && answer.contains("x-error-code: disk_full"), "{answer}");
+    assert_eq!(vault.files(), Vec::<String>::new());
+}

@@ -184,7 +184,7 @@ impl Registry {
 fn refusal(error: &Error) -> Option<StoredFailure> {
     let sha256 = match error {
         Error::Quarantined { sha256, .. } => Some(sha256.clone()),
-        Error::Invalid(_) | Error::Conflict { .. } => None,
+        Error::Invalid(_) | Error::Conflict { code: "exists", .. } => None,
         _ => return None,
     };
     Some(StoredFailure { code: error.code().to_owned(), text: error.to_string(), sha256 })

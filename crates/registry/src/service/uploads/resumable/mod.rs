@@ -226,17 +226,14 @@ impl Registry {
 
     /// The row, when the caller may know of it.
     async fn load_resumable(&self, id: UploadId, caller: Option<&Caller>) -> Result<StoredResumable> {
-        let found = self.inner.store.list_resumable(ResumableFilter::Id(id), 1).await?.pop();
-        let is_visible = |upload: &StoredResumable| {
-            caller.is_none_or(|caller| sees_all(caller) || upload.owner.as_deref() == owner_of(caller))
+        let not_found = || Error::not_found(Thing::Upload, id.to_string());
+        let Some(upload) = self.inner.store.list_resumable(ResumableFilter::Id(id), 1).await?.pop() else {
+            self.inner.open_uploads.forget(id);
+            return Err(not_found());
         };
-        match found.filter(is_visible) {
-            Some(upload) => Ok(upload),
-            None => {
-                self.inner.open_uploads.forget(id);
-                Err(Error::not_found(Thing::Upload, id.to_string()))
-            }
-        }
+        let is_visible =
+            caller.is_none_or(|caller| sees_all(caller) || upload.owner.as_deref() == owner_of(caller));
+        if is_visible { Ok(upload) } else { Err(not_found()) }
     }
 
     fn resumable_part(&self, id: UploadId) -> PathBuf {
