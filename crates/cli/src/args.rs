@@ -55,6 +55,7 @@ prints every value and where it comes from. Beside the variables named at the fl
                              whose tokens open the vault
   REPO_URL, REPO_BRANCH      git repository with catalogs, and its branch (main)
   LORAKEEP_LOG, LORAKEEP_LOG_FORMAT       what is logged (as RUST_LOG), as `text` or `json`
+  LORAKEEP_TOKEN             a token of the vault, for `upload`
   NO_COLOR                   no colours
 
 Exit codes: 0 done, 1 failed, 2 wrong usage.";

@@ -15,7 +15,7 @@ use crate::domain::{
 };
 use crate::error::Result;
 use crate::library::{CatalogChange, Placed};
-use crate::service::identification::{FileFacts, fill, inspect_file};
+use crate::service::identification::{FileFacts, Words, describe, inspect_file};
 use crate::service::import::Places;
 use crate::service::presence::adopted_document;
 use crate::service::sidecars::{Beside, SidecarReading, apply, read_beside};
@@ -162,7 +162,7 @@ fn look_into(root: &Path, path: ModelPath, size_bytes: u64, beside: &Beside, id:
             let reason = facts.verdict["reason"].as_str().unwrap_or("its content may be a program");
             warnings.push(format!("`{}` should not be loaded: {reason}", entry.path));
         }
-        fill(&mut entry.document, facts);
+        describe(&mut entry.document, facts, Words::Named);
     }
     let (catalog, category) = home(&entry.path, &entry.document, facts.as_ref());
     entry.catalog = catalog;

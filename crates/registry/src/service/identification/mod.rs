@@ -172,7 +172,7 @@ pub(super) enum Words {
 
 /// Fills what the entry lacks; what somebody wrote stays. What was filled is noted in `identified`. Answers whether
 /// anything was.
-pub(super) fn fill(document: &mut EntryDocument, facts: &FileFacts, words: Words) -> bool {
+fn fill(document: &mut EntryDocument, facts: &FileFacts, words: Words) -> bool {
     let mut filled: Vec<&str> = Vec::new();
     if document.base_model().is_empty()
         && facts.confidence >= SURE
@@ -201,8 +201,15 @@ pub(super) fn fill(document: &mut EntryDocument, facts: &FileFacts, words: Words
     !filled.is_empty()
 }
 
+/// Fills a new entry, and says in it what its file is whether or not it lacked anything.
+pub(super) fn describe(document: &mut EntryDocument, facts: &FileFacts, words: Words) {
+    if !fill(document, facts, words) {
+        note_identified(document, facts, &[]);
+    }
+}
+
 /// Says in the entry what its file is by its content, and which fields come from there.
-pub(super) fn note_identified(document: &mut EntryDocument, facts: &FileFacts, filled: &[&str]) {
+fn note_identified(document: &mut EntryDocument, facts: &FileFacts, filled: &[&str]) {
     document.set(
         "identified",
         json!({

@@ -16,7 +16,7 @@ use lorakeep_weights::{Limits, Verdict, examine};
 
 use super::Registry;
 use super::activity::ActivityLevel;
-use super::identification::{Words, facts_of, fill, identity_of, note_identified};
+use super::identification::{Words, describe, facts_of, identity_of};
 use crate::domain::{
     Caller, EntryDocument, ModelFolder, ModelPath, QuarantineId, SafeName, Sha256, UploadDetails, UploadId,
 };
@@ -153,9 +153,7 @@ impl Registry {
             if examination.verdict.is_clean() {
                 let identity = identity_of(&examination, &received.file, &name);
                 let facts = facts_of(name, &examination, identity);
-                if !fill(&mut document, &facts, Words::All) {
-                    note_identified(&mut document, &facts, &[]);
-                }
+                describe(&mut document, &facts, Words::All);
             }
             (received, examination.verdict, document)
         })
