@@ -7,9 +7,11 @@ use std::ops::Range;
 use super::aggregate::{self, NAMES};
 use super::decode;
 use super::matrix;
-use super::measure::{Measured, Modules};
+use super::measure::Measured;
 use super::names::{Canonical, Piece, canonical, canonical_base};
 use super::report::{BaseFit, Code, Finding, Severity};
+use super::subject::Opened;
+use super::true_change::{self, BaseWeight};
 use super::{Control, EvaluateError};
 use crate::read::ReadAt;
 use crate::safetensors::{Header, Tensor, display_name};
@@ -139,7 +141,7 @@ type Changed<'a> = (usize, Vec<(&'a Tensor, Option<Range<u64>>)>);
 /// Lays every module beside the base. With the base's bytes, the reports get norms relative to it.
 pub(super) fn fit(
     base: &Base<'_>,
-    modules: &Modules<'_>,
+    adapter: &Opened<'_>,
     measured: &mut [Measured],
     control: &Control<'_>,
 ) -> Result<BaseFit, EvaluateError> {
@@ -181,10 +183,10 @@ pub(super) fn fit(
             }
         }
     }
-    debug_assert_eq!(modules.modules.len(), measured.len());
+    debug_assert_eq!(adapter.modules.modules.len(), measured.len());
     fit.coverage = coverage(&index, &parts, touched.len());
     if let Some(file) = base.file {
-        relate(base.header, file, &norms, measured, control)?;
+        relate(adapter, base.header, file, &norms, measured, control)?;
         fit.relative_frobenius = aggregate::spread_of(measured, |report| report.relative_frobenius);
         fit.relative_spectral = aggregate::spread_of(measured, |report| report.relative_spectral);
     }
@@ -207,32 +209,40 @@ fn coverage(index: &Index<'_>, parts: &BTreeSet<String>, touched: usize) -> f64 
 
 /// Reads the weights, one pass over those that are changed, and enters the norms relative to them.
 fn relate(
+    adapter: &Opened<'_>,
     header: &Header,
     file: &(dyn ReadAt + Sync),
     norms: &[Changed<'_>],
     measured: &mut [Measured],
     control: &Control<'_>,
 ) -> Result<(), EvaluateError> {
-    let energies = control.each(norms, |(_, tensors)| {
+    let energies = control.each(norms, |(place, tensors)| {
         let mut energy = 0.0;
         for (tensor, rows) in tensors {
             let piece = rows_of(tensor, rows.as_ref());
             decode::stream(file, header.data_start(), &piece, |values| energy += matrix::energy(values))?;
         }
-        Ok(energy)
+        let change = match &tensors[..] {
+            [(tensor, rows)] => {
+                let base = BaseWeight { header, file, tensor: rows_of(tensor, rows.as_ref()) };
+                true_change::energy(adapter, &adapter.modules.modules[*place], &base)?
+            }
+            _ => None,
+        };
+        Ok((energy.sqrt(), change.map(f64::sqrt)))
     })?;
-    for ((place, _), energy) in norms.iter().zip(energies) {
+    for ((place, _), (size, change)) in norms.iter().zip(energies) {
         let report = &mut measured[*place].report;
-        let size = energy.sqrt();
         if size > 0.0 && size.is_finite() {
-            report.relative_frobenius = report.frobenius.map(|norm| norm / size);
+            let norm = change.or(report.frobenius);
+            report.relative_frobenius = norm.map(|norm| norm / size).filter(|share| share.is_finite());
         }
     }
     Ok(())
 }
 
 /// Some rows of a tensor, as a tensor of their own.
-fn rows_of(tensor: &Tensor, rows: Option<&Range<u64>>) -> Tensor {
+pub(super) fn rows_of(tensor: &Tensor, rows: Option<&Range<u64>>) -> Tensor {
     let all = tensor.shape.first().copied().unwrap_or(1).max(1);
     let Some(rows) = rows.filter(|rows| rows.end <= all) else { return tensor.clone() };
     let row_bytes = (tensor.range.end - tensor.range.start) / all;

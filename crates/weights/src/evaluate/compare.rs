@@ -24,6 +24,8 @@ const SAME_NORM: f64 = 0.01;
 const RELATED: f64 = 0.3;
 /// This many times chance is more than chance.
 const ABOVE_CHANCE: f64 = 8.0;
+/// Steps of progress for one pair of a series.
+const STEPS: usize = 100;
 /// Directions of a factor with less than this share of its largest are noise.
 const FLOOR: f64 = 1e-10;
 
@@ -71,8 +73,10 @@ pub fn series(subjects: &[Subject<'_>], control: &Control<'_>) -> Result<Series,
                 .to_owned(),
     };
     let opened: Vec<Opened<'_>> = subjects.iter().map(|subject| Opened::new(*subject)).collect();
-    for pair in opened.windows(2) {
-        let sums = sums(&pair[0], &pair[1], &options, control)?;
+    let total = STEPS * opened.len().saturating_sub(1);
+    for (place, pair) in opened.windows(2).enumerate() {
+        let part = (place * STEPS, STEPS, total);
+        let sums = control.part(part, |control| sums(&pair[0], &pair[1], &options, control))?;
         if answer.frobenius_total.is_empty() {
             answer.frobenius_total.push(sums.energy_a.sqrt());
         }

@@ -12,7 +12,8 @@ pub struct Control<'a> {
     pub threads: usize,
     /// Asked before every module; true ends the work with [`EvaluateError::Cancelled`].
     pub cancelled: &'a (dyn Fn() -> bool + Sync),
-    /// Hears after every module how many are done, and of how many.
+    /// Hears after every module how many steps are done, and of how many: a module is a step in an evaluation
+    /// and a comparison, a series and a resizing count per cent.
     pub progress: &'a (dyn Fn(usize, usize) + Sync),
 }
 
@@ -20,6 +21,16 @@ impl Control<'_> {
     /// Two threads that nobody stops or watches.
     pub const fn unwatched() -> Self {
         Self { threads: 2, cancelled: &|| false, progress: &|_, _| {} }
+    }
+
+    /// Does one part of a longer work: its progress is told as steps `from` to `from + steps` of `total`.
+    pub(super) fn part<R>(
+        &self,
+        (from, steps, total): (usize, usize, usize),
+        work: impl FnOnce(&Control<'_>) -> R,
+    ) -> R {
+        let progress = |done: usize, of: usize| (self.progress)(from + steps * done / of.max(1), total);
+        work(&Control { progress: &progress, ..*self })
     }
 
     /// Ends the work when somebody asked for it.

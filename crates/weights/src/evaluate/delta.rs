@@ -13,8 +13,8 @@ const ELEMENT_CAP: usize = 1 << 25;
 const RANK_CAP: usize = 1024;
 /// Rows of a change that are spread out at once when two are multiplied that share no structure.
 const ROWS_AT_ONCE: usize = 16;
-/// The most multiplications that the norm of a wide LoHa may take.
-const WORK_CAP: usize = 1 << 40;
+/// The most multiplications that one module may take where there is no short way: some seconds.
+const WORK_CAP: usize = 1 << 35;
 
 /// A change without its scale.
 #[derive(Clone, Debug)]

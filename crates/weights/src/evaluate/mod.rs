@@ -26,6 +26,7 @@ mod runtimes;
 mod scale;
 mod spectrum;
 mod subject;
+mod true_change;
 
 use std::io::{self, BufRead as _};
 
@@ -42,6 +43,7 @@ use crate::safetensors::{Header, Malformed};
 use decode::Tally;
 use measure::{Measured, Modules};
 use report::{Compatibility, FileFacts, FileReport, SCHEMA_VERSION, Skipped, SpectrumFacts, Verdict};
+use subject::Opened;
 
 /// Why an evaluation ended without an answer. A damaged file is no error: its report says so.
 #[derive(Debug, thiserror::Error)]
@@ -188,7 +190,9 @@ fn evaluate_adapter<F: ReadAt + Sync + ?Sized>(
     let identity = crate::identify::identify_header(header, options.file_name);
     let mut compatibility = Compatibility::default();
     if let Some(base) = &options.base {
-        compatibility.base = Some(base::fit(base, &modules, &mut measured, control)?);
+        let subject =
+            Subject { name: options.file_name, file: &file, header, adapter_config: options.adapter_config };
+        compatibility.base = Some(base::fit(base, &Opened::new(subject), &mut measured, control)?);
     }
     let fit = |name: &&str| runtimes::fit(name, identity.base_model, &modules.modules, &measured);
     compatibility.runtimes = options.runtimes.iter().filter_map(fit).collect();

@@ -4,7 +4,7 @@
 use lorakeep_weights::evaluate::report::{BaseFit, Code, FileReport, RuntimeFit, Severity};
 use lorakeep_weights::evaluate::{Base, Control, Detail, Options, evaluate};
 
-use crate::adapters::{Builder, header, kept, numbers};
+use crate::adapters::{Builder, header, kept, numbers, times};
 
 fn evaluated(bytes: &[u8], runtimes: &[&str], base: Option<Base<'_>>) -> FileReport {
     let options = Options { detail: Detail::Modules, runtimes, base, ..Options::default() };
@@ -158,4 +158,58 @@ fn the_fused_projection_of_open_clip_has_three() {
         .lora(&format!("{layer}_mlp_fc1"), [32, 2, 8], &numbers(64, 1), &numbers(16, 2), 2.0);
     let (fit, _) = on_base(&adapter.build(), &base, false);
     assert_eq!((fit.mapped, fit.unmapped, fit.shape_mismatch), (2, 0, 0));
+}
+
+/// The norm of a change of a weight over that of the weight, both spread out.
+fn relative(weight: &[f64], changed: &[f64]) -> f64 {
+    let energy = |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>();
+    let change = energy(&mut weight.iter().zip(changed).map(|(before, after)| after - before));
+    (change / energy(&mut weight.iter().copied())).sqrt()
+}
+
+fn found_relative(adapter: &Builder, weight: &[f64]) -> f64 {
+    let base = Builder::default().f32("blocks.0.attn1.to_q.weight", &[6, 5], weight).build();
+    let (_, report) = on_base(&adapter.build(), &base, true);
+    report.modules[0].relative_frobenius.unwrap()
+}
+
+#[test]
+fn the_true_change_of_a_dora_is_measured_on_either_axis() {
+    let (up, down, weight) = (numbers(12, 1), numbers(10, 2), numbers(30, 3));
+    let change = times(&up, &down, 6, 2, 5);
+    let sum: Vec<f64> = weight.iter().zip(&change).map(|(before, change)| before + 0.5 * change).collect();
+    let length =
+        |places: Vec<usize>| places.iter().map(|place| sum[*place] * sum[*place]).sum::<f64>().sqrt();
+    for on_output in [true, false] {
+        let lengths = if on_output { 6 } else { 5 };
+        let magnitudes: Vec<f64> = numbers(lengths, 4).iter().map(|value| value + 1.0).collect();
+        let line = |place: usize| if on_output { place / 5 } else { place % 5 };
+        let changed: Vec<f64> = (0..30)
+            .map(|place| {
+                let same = (0..30).filter(|other| line(*other) == line(place)).collect();
+                sum[place] / length(same) * magnitudes[line(place)]
+            })
+            .collect();
+        let shape = if on_output { [6, 1] } else { [1, 5] };
+        let name = "diffusion_model.blocks.0.attn1.to_q";
+        let adapter = Builder::default().lora(name, [6, 2, 5], &up, &down, 1.0);
+        let adapter = adapter.f32(&format!("{name}.dora_scale"), &shape, &magnitudes);
+        let (found, wanted) = (found_relative(&adapter, &weight), relative(&weight, &changed));
+        // The adapter's numbers are F32, those of the comparison are not.
+        assert!((found - wanted).abs() < 1e-6 * wanted, "{on_output}: {found} {wanted}");
+    }
+}
+
+#[test]
+fn the_true_change_of_an_ia3_is_measured_on_either_axis() {
+    let weight = numbers(30, 3);
+    for (shape, on_input) in [([6, 1], false), ([1, 5], true)] {
+        let factors = numbers(if on_input { 5 } else { 6 }, 7);
+        let line = |place: usize| if on_input { place % 5 } else { place / 5 };
+        let changed: Vec<f64> =
+            weight.iter().enumerate().map(|(place, value)| value * factors[line(place)]).collect();
+        let adapter = Builder::default().f32("diffusion_model.blocks.0.attn1.to_q.ia3_l", &shape, &factors);
+        let (found, wanted) = (found_relative(&adapter, &weight), relative(&weight, &changed));
+        assert!((found - wanted).abs() < 1e-6 * wanted, "{on_input}: {found} {wanted}");
+    }
 }

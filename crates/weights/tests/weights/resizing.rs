@@ -159,3 +159,16 @@ fn resizing_stops_when_it_is_told_to() {
     let error = resize(subject("old", &bytes, &header), ResizeTarget::Rank(1), &mut Vec::new(), &control);
     assert!(matches!(error, Err(ResizeError::Evaluate(EvaluateError::Cancelled))));
 }
+
+#[test]
+fn progress_grows_to_the_end_over_all_phases() {
+    let bytes = adapter().build();
+    let header = header(&bytes);
+    let heard = std::sync::Mutex::new(Vec::new());
+    let progress = |done: usize, of: usize| heard.lock().unwrap().push((done, of));
+    let control = Control { threads: 1, progress: &progress, ..Control::unwatched() };
+    resize(subject("old", &bytes, &header), ResizeTarget::Rank(1), &mut Vec::new(), &control).unwrap();
+    let heard = heard.into_inner().unwrap();
+    assert!(heard.is_sorted() && heard.iter().all(|(_, of)| *of == 100), "{heard:?}");
+    assert_eq!(heard.last(), Some(&(100, 100)));
+}

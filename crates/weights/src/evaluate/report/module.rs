@@ -64,7 +64,8 @@ pub struct ModuleReport {
     pub rotation: Option<Rotation>,
     /// The most that the change can be relative to the base weight, for algorithms that multiply it.
     pub relative_bound: Option<f64>,
-    /// `frobenius` over that of the base weight, when the base was read.
+    /// The norm of the change over that of the base weight, when the base was read. Of DoRA and IA3 it is the
+    /// true change, magnitude included.
     pub relative_frobenius: Option<f64>,
     /// `spectral` over that of the base weight, when the base was read.
     pub relative_spectral: Option<f64>,

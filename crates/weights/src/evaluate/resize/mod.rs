@@ -28,6 +28,10 @@ use plan::{Plan, Planned, Source};
 
 /// Bytes that are copied at once.
 const PIECE: usize = 1024 * 1024;
+/// Steps of progress: measuring the old file, writing the new one, and comparing both.
+const TOTAL: usize = 100;
+const MEASURING: usize = 25;
+const WRITING: usize = 50;
 /// Modules that are in memory at once.
 const AT_ONCE: usize = 8;
 
@@ -236,7 +240,9 @@ pub fn resize<W: Write + ReadAt + Sync>(
     }
     let opened = Opened::applied(subject);
     let options = super::Options { adapter_config: subject.adapter_config, ..super::Options::default() };
-    let measured = super::measure::measure(subject.header, subject.file, &opened.modules, &options, control)?;
+    let measured = control.part((0, MEASURING, TOTAL), |control| {
+        super::measure::measure(subject.header, subject.file, &opened.modules, &options, control)
+    })?;
     let chosen = Chosen::new(&resizable(&opened.modules, &measured), target);
     if chosen.ranks.is_empty() {
         return Err(ResizeError::NothingToResize);
@@ -245,8 +251,9 @@ pub fn resize<W: Write + ReadAt + Sync>(
     let bakes = job.include_configured(&chosen)?;
     job.settle_scales()?;
     let planned = plan::plan(subject.header, &job.opened.modules, &job.ranks, bakes, &note(target));
-    job.write(&planned, output, control)?;
-    let verified = verify(subject, &planned, output, control)?;
+    control.part((MEASURING, WRITING, TOTAL), |control| job.write(&planned, output, control))?;
+    let check = (MEASURING + WRITING, TOTAL - MEASURING - WRITING, TOTAL);
+    let verified = control.part(check, |control| verify(subject, &planned, output, control))?;
     Ok(Resized {
         size_before: subject.header.data_start()
             + subject.header.tensors.iter().map(|tensor| tensor.range.end).max().unwrap_or(0),
@@ -330,14 +337,16 @@ impl Job<'_> {
         output.write_all(&plan.head).map_err(ResizeError::Write)?;
         let places: Vec<usize> = self.ranks.keys().copied().collect();
         let mut ready: BTreeMap<usize, Factors> = BTreeMap::new();
-        let mut waiting = places.chunks(AT_ONCE);
+        let mut waiting = places.chunks(AT_ONCE).enumerate();
         for tensor in &plan.tensors {
             control.check()?;
             if let Source::Up(place) | Source::Down(place) = tensor.source {
                 while !ready.contains_key(&place) {
-                    let batch = waiting.next().expect("every resized module is in some batch");
+                    let (number, batch) = waiting.next().expect("every resized module is in some batch");
                     ready.retain(|known, _| *known >= place);
-                    let factors = control.each(batch, |place| self.factors(*place))?;
+                    let part = (number * AT_ONCE, batch.len(), places.len());
+                    let factors =
+                        control.part(part, |control| control.each(batch, |place| self.factors(*place)))?;
                     ready.extend(batch.iter().copied().zip(factors));
                 }
             }
