@@ -386,6 +386,9 @@ document.addEventListener("click", (event) => {
   }
 });
 
+// On a phone the filters would push everything else away.
+if (matchMedia("(max-width: 900px)").matches) $("#facets-box")?.removeAttribute("open");
+
 // A part that cannot be loaded says so, and sends people without a session to the door.
 document.addEventListener("htmx:responseError", (event) => {
   if (event.detail.xhr.status === 401) location.assign("/login?next=" + encodeURIComponent(location.pathname + location.search));

@@ -206,6 +206,11 @@ fn source(app: &App, state: &EntryState) -> Option<(String, &'static str)> {
 }
 
 impl Shown {
+    /// The body that asks what the weights are worth.
+    fn evaluation_body(&self) -> String {
+        serde_json::json!({ "files": [self.file] }).to_string()
+    }
+
     /// The body that asks for a look at this one file.
     fn verify_body(&self) -> String {
         serde_json::json!({ "filenames": [self.path] }).to_string()

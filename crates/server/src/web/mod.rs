@@ -11,6 +11,7 @@ mod bin;
 mod disk;
 mod downloads;
 mod entry;
+mod evaluation;
 mod fault;
 mod filters;
 mod generation;
@@ -38,6 +39,7 @@ fn pages() -> Router<App> {
         .route("/entries/{id}", get(entry::show))
         .route("/entries/{id}/facts", get(entry::show_facts))
         .route("/entries/by-file/{file}", get(entry::find))
+        .route("/evaluations/{id}", get(evaluation::show))
         .route("/add", get(add::show))
         .route("/add/preview", get(add::preview))
         .route("/downloads", get(downloads::show))

@@ -36,10 +36,10 @@ impl Browser {
     /// A browser whose relative addresses belong to the server at `server`; the page is that many pixels wide.
     pub(crate) async fn start(server: SocketAddr, width: u32) -> Self {
         let turn = TURNS.acquire().await.expect("never closed");
-        let mut driver = Driver::start();
+        let profile = tempfile::tempdir().expect("a folder");
+        let mut driver = Driver::start(profile.path());
         let port = port_of(&mut driver.0);
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let profile = tempfile::tempdir().expect("a folder");
         let session = begin(address, profile.path(), width).await;
         let browser = Self {
             _driver: driver,
@@ -184,9 +184,11 @@ impl Browser {
 }
 
 impl Driver {
-    fn start() -> Self {
+    /// What driver and browser write goes into `folder`.
+    fn start(folder: &Path) -> Self {
         let driver = Command::new("chromedriver")
             .arg("--port=0")
+            .env("TMPDIR", folder)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use lorakeep_standin::{Fault, FileSpec, HfRepo, LoraFamily, Options, Standin, Times};
+use lorakeep_standin::{Fault, FileSpec, HfRepo, Options, Standin, Times};
 use serde_json::{Value, json};
 
 use super::driver::Browser;
 use crate::harness::{KEY, Setup, TestServer};
 
-const DESKTOP: u32 = 1280;
-const PHONE: u32 = 360;
+pub(super) const DESKTOP: u32 = 1280;
+pub(super) const PHONE: u32 = 360;
 const ENTER: &str = "\u{e007}";
 
 /// Pages that are in the menu or one click away, with what each shows.
@@ -26,7 +26,7 @@ const PAGES: [(&str, &str); 9] = [
 ];
 
 /// A server that works with the stand-in's world, and a browser in which somebody is logged in.
-async fn studio(width: u32) -> (Standin, TestServer, Browser) {
+pub(super) async fn studio(width: u32) -> (Standin, TestServer, Browser) {
     let standin = Standin::with_demo(Options::default()).await.expect("started");
     let (server, browser) = studio_with(&standin, width).await;
     (standin, server, browser)
@@ -39,7 +39,7 @@ async fn studio_with(standin: &Standin, width: u32) -> (TestServer, Browser) {
     (server, browser)
 }
 
-async fn log_in(browser: &Browser) {
+pub(super) async fn log_in(browser: &Browser) {
     browser.open("/login").await;
     browser.type_into("input[type=password]", KEY).await;
     browser.type_into("input[type=password]", ENTER).await;
@@ -92,6 +92,9 @@ async fn a_model_is_added_from_a_link_and_seen_arriving() {
     browser.wait_for("dd", "SDXL 1.0").await;
     browser.wait_for(".words-list", "sunset sketch").await;
     browser.wait_for(".state.verified", "verified").await;
+    browser.click("[data-act='POST /api/admin/evaluations']").await;
+    browser.wait_for(".top .state", "completed").await;
+    browser.wait_for("#evaluation dd", "lora").await;
     assert_quiet(&browser).await;
     browser.close().await;
 }
@@ -99,7 +102,8 @@ async fn a_model_is_added_from_a_link_and_seen_arriving() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_download_is_paused_resumed_and_cancelled_from_the_queue() {
     let standin = Standin::start(Options::default()).await.expect("started");
-    let file = FileSpec::lora("style.safetensors", LoraFamily::Sdxl, 64);
+    // Long enough that it never ends by itself, however slow the machine is.
+    let file = FileSpec::new("style.safetensors", 64 << 20);
     standin.add_repo(HfRepo::new("owner/repo").file(file));
     standin.fault("style.safetensors", Fault::DripRate(200_000), Times::Always);
     let (server, browser) = studio_with(&standin, DESKTOP).await;
