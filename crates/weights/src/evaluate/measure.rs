@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, btree_map::Entry};
 
 use super::decode::Tally;
 use super::delta::measure_grams;
-use super::module::{self, Parts, Reader, Unmeasured};
+use super::module::{self, Parts};
 use super::orthogonal;
 use super::place::Place;
+use super::reader::{Reader, Unmeasured};
 use super::report::{ModuleReport, share_key};
 use super::scale::{self, Claims, Scale};
 use super::spectrum::{Spectrum, energy_rank};

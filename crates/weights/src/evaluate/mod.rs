@@ -20,6 +20,7 @@ mod module;
 mod names;
 mod orthogonal;
 mod place;
+mod reader;
 pub mod report;
 pub mod resize;
 mod runtimes;

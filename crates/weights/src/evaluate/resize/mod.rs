@@ -4,6 +4,7 @@
 //! a module stays what it was: an alpha tensor becomes scale times the new rank, and a scale that only the
 //! header or a file beside it knows is written into the tensors, so that every program then agrees.
 
+mod advice;
 mod encode;
 mod plan;
 mod truncate;
@@ -12,18 +13,16 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 use super::compare::{self, CompareOptions};
 use super::delta::Delta;
 use super::matrix::Matrix;
-use super::measure::{Measured, Modules};
-use super::report::{ResizeMode, ResizeOption};
-use super::spectrum::energy_rank;
 use super::subject::{Opened, Subject};
 use super::{Control, EvaluateError};
 use crate::read::ReadAt;
 use crate::safetensors::{Header, Malformed};
+pub(super) use advice::advise;
+use advice::{Chosen, note, resizable};
 use plan::{Plan, Planned, Source};
 
 /// Bytes that are copied at once.
@@ -94,131 +93,6 @@ pub struct Resized {
     pub cosine: f64,
     /// What somebody should know.
     pub notes: Vec<String>,
-}
-
-/// What smaller files would hold, from the spectra: two modes for each share of the energy.
-pub(super) fn advise(
-    header: &Header,
-    modules: &Modules<'_>,
-    measured: &[Measured],
-    shares: &[f64],
-) -> Vec<ResizeOption> {
-    let spectra = resizable(modules, measured);
-    let size = header.data_start() + header.tensors.iter().map(|tensor| tensor.range.end).max().unwrap_or(0);
-    let usable = shares.iter().copied().filter(|share| *share > 0.0 && *share <= 1.0);
-    let modes = [
-        (ResizeMode::Dynamic, ResizeTarget::Energy as fn(f64) -> _),
-        (ResizeMode::Fixed, ResizeTarget::FixedEnergy),
-    ];
-    let option = |share: f64, (mode, target): (ResizeMode, fn(f64) -> ResizeTarget)| {
-        let chosen = Chosen::new(&spectra, target(share));
-        let planned = plan::plan(header, modules, &chosen.lowered(), false, &note(target(share)));
-        Some(ResizeOption {
-            energy: share,
-            mode,
-            size_bytes: planned.size,
-            size_ratio: planned.size as f64 / size.max(1) as f64,
-            mean_rank: chosen.mean_rank()?,
-            max_rank: chosen.max_rank(),
-            retained_energy: chosen.retained,
-            modules: chosen.ranks.len() as u64,
-            kohya_args: kohya_args(mode, share, chosen.max_rank()),
-        })
-    };
-    usable.flat_map(|share| modes.map(|mode| option(share, mode))).flatten().collect()
-}
-
-/// kohya compares norms, the roots of energies.
-fn kohya_args(mode: ResizeMode, share: f64, rank: u64) -> String {
-    match mode {
-        ResizeMode::Dynamic => {
-            format!("--dynamic_method sv_fro --dynamic_param {:.4} --new_rank {rank}", share.sqrt())
-        }
-        ResizeMode::Fixed => format!("--new_rank {rank}"),
-    }
-}
-
-/// One module that can be made smaller.
-struct Spectrum<'a> {
-    place: usize,
-    rank: u64,
-    values: &'a [f64],
-}
-
-fn resizable<'a>(modules: &Modules<'_>, measured: &'a [Measured]) -> Vec<Spectrum<'a>> {
-    let pairs = modules.modules.iter().zip(measured).enumerate();
-    let usable = pairs.filter(|(_, ((_, parts), module))| {
-        plan::is_resizable(parts) && module.report.valid && !module.values.is_empty()
-    });
-    usable
-        .map(|(place, (_, module))| Spectrum {
-            place,
-            rank: module.report.rank.unwrap_or(0),
-            values: &module.values,
-        })
-        .collect()
-}
-
-/// The ranks that a target asks for.
-struct Chosen {
-    /// Old and new rank by the module's place.
-    ranks: BTreeMap<usize, (u64, u64)>,
-    /// The share of the energy of all modules that is kept.
-    retained: f64,
-}
-
-impl Chosen {
-    fn new(spectra: &[Spectrum<'_>], target: ResizeTarget) -> Self {
-        let needed =
-            |share: f64| spectra.iter().map(move |spectrum| energy_rank(spectrum.values, share) as u64);
-        let cap = match target {
-            ResizeTarget::Energy(_) => u64::MAX,
-            ResizeTarget::FixedEnergy(share) => needed(share).max().unwrap_or(1),
-            ResizeTarget::Rank(rank) => rank,
-        };
-        let rank_of = |spectrum: &Spectrum<'_>| match target {
-            ResizeTarget::Energy(share) => energy_rank(spectrum.values, share) as u64,
-            _ => cap,
-        };
-        let (mut kept, mut total, mut ranks) = (0.0, 0.0, BTreeMap::new());
-        for spectrum in spectra {
-            let rank = rank_of(spectrum).clamp(1, spectrum.rank.max(1));
-            let energy = |values: &[f64]| values.iter().map(|value| value * value).sum::<f64>();
-            kept += energy(&spectrum.values[..spectrum.values.len().min(rank as usize)]);
-            total += energy(spectrum.values);
-            ranks.insert(spectrum.place, (spectrum.rank, rank));
-        }
-        Self { ranks, retained: if total > 0.0 { kept / total } else { 1.0 } }
-    }
-
-    /// The new ranks of the modules that change.
-    fn lowered(&self) -> BTreeMap<usize, u64> {
-        let changed = self.ranks.iter().filter(|(_, (old, new))| new < old);
-        changed.map(|(place, (_, new))| (*place, *new)).collect()
-    }
-
-    fn mean_rank(&self) -> Option<f64> {
-        let sum: u64 = self.ranks.values().map(|(_, new)| new).sum();
-        (!self.ranks.is_empty()).then(|| sum as f64 / self.ranks.len() as f64)
-    }
-
-    fn max_rank(&self) -> u64 {
-        self.ranks.values().map(|(_, new)| *new).max().unwrap_or(0)
-    }
-
-    fn old_max_rank(&self) -> u64 {
-        self.ranks.values().map(|(old, _)| *old).max().unwrap_or(0)
-    }
-}
-
-/// What the new file's metadata says of how it was made.
-fn note(target: ResizeTarget) -> Value {
-    let tool = concat!("lorakeep ", env!("CARGO_PKG_VERSION"));
-    match target {
-        ResizeTarget::Energy(share) => json!({ "tool": tool, "mode": "dynamic", "energy": share }),
-        ResizeTarget::FixedEnergy(share) => json!({ "tool": tool, "mode": "fixed", "energy": share }),
-        ResizeTarget::Rank(rank) => json!({ "tool": tool, "mode": "fixed", "rank": rank }),
-    }
 }
 
 /// Writes `subject` at a lower rank to `output`, reads it back and measures what was kept.
