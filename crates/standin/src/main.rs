@@ -90,7 +90,7 @@ fn add_big_files(standin: &Standin, files: &[FileSpec]) {
 
 fn add_models(standin: &Standin, count: u64) {
     for number in 0..count {
-        let file = FileSpec::new(&format!("example_model_{number:05}.safetensors"), 4096);
+        let file = FileSpec::new(format!("example_model_{number:05}.safetensors"), 4096);
         let version = CivitVersion::new(1_000_000 + number, "v1", "SDXL 1.0").words(&["example style"]);
         let version = version.file(CivitFile::new(2_000_000 + number, file));
         let name = format!("Example Model {number:05}");

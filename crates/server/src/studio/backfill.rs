@@ -16,7 +16,7 @@ use crate::envelope::Refusal;
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
-        .route("/api/admin/loras/gallery/backfill-thumbs", get(thumbnails))
+        .route("/api/admin/loras/gallery/backfill-thumbs", get(thumbnails).post(thumbnails).head(nothing))
         .route("/api/admin/loras/gallery/backfill-thumbs/cancel", post(cancel_thumbnails))
 }
 
@@ -31,6 +31,9 @@ async fn thumbnails(State(app): AppState) -> Result<Response, Refusal> {
     Ok(answer(frames.take_until(app.studio().shutdown())))
 }
 
+/// Asking for the head alone starts nothing.
+async fn nothing() {}
+
 async fn cancel_thumbnails(State(app): AppState) -> JsonBody<Value> {
     let was_running = app.registry().cancel_thumbnails();
     JsonBody(json!({ "status": if was_running { "cancelling" } else { "idle" } }))
@@ -38,7 +41,7 @@ async fn cancel_thumbnails(State(app): AppState) -> JsonBody<Value> {
 
 /// Events `log` and `progress`, and `done` at the end.
 fn frames(progress: watch::Receiver<ThumbnailProgress>) -> impl Stream<Item = Bytes> + Send + 'static {
-    let ended = stream::unfold(Some((progress, None::<String>, true)), |state| async move {
+    stream::unfold(Some((progress, None::<String>, true)), |state| async move {
         let (mut progress, told, is_first) = state?;
         if !is_first {
             progress.changed().await.ok()?;
@@ -52,8 +55,7 @@ fn frames(progress: watch::Receiver<ThumbnailProgress>) -> impl Stream<Item = By
         frame.extend_from_slice(&named_frame(name, &view(&now)));
         let next = now.is_running.then_some((progress, now.trouble, false));
         Some((Bytes::from(frame), next))
-    });
-    ended
+    })
 }
 
 fn view(progress: &ThumbnailProgress) -> Value {

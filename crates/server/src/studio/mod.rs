@@ -43,7 +43,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::app::App;
-use crate::problem::Problem;
+use crate::envelope::Refusal;
 use crate::{auth, extract, multipart, tus};
 
 /// Catalog files that are read at once; each may hold [`multipart::MAX_DOCUMENT_BYTES`] of memory.
@@ -75,8 +75,8 @@ impl Studio {
 
 impl Studio {
     /// A place for one who watches; an error when there are too many.
-    fn watcher_place(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        Arc::clone(&self.watchers).try_acquire_owned().map_err(|_| status::too_many())
+    fn watcher_place(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        Arc::clone(&self.watchers).try_acquire_owned().map_err(|_| Refusal::from(status::too_many()))
     }
 
     /// Ends with the server.

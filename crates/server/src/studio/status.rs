@@ -55,8 +55,8 @@ impl StatusStream {
     }
 
     /// The frames for one watcher; an error when there are too many.
-    fn watch(&self) -> Result<impl Stream<Item = Bytes> + use<>, Problem> {
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| too_many())?;
+    fn watch(&self) -> Result<impl Stream<Item = Bytes> + use<>, Refusal> {
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Refusal::from(too_many()))?;
         let frames = self.ticker.subscribe();
         let first = self.ticker.frame();
         let shutdown = self.ticker.shutdown.clone();

@@ -61,13 +61,12 @@ impl Registry {
         let thumb_size = self
             .make_thumbnail(&folder.join(&name), media.format, &folder.join(thumb_name(image.id)))
             .await?;
-        let generation = match known.generation {
-            Some(generation) => Some(generation),
+        let generation = if known.generation.is_some() {
+            known.generation
+        } else {
             // Worth having, not worth a failure.
-            None => {
-                let asked = self.inner.jobs.upstreams.civitai.generation_data(image.id).await;
-                asked.ok().flatten().map(|generation| generation.data)
-            }
+            let asked = self.inner.jobs.upstreams.civitai.generation_data(image.id).await;
+            asked.ok().flatten().map(|generation| generation.data)
         };
         let record = self.record_of(image, &provenance, Kept { uuid, media, thumb_size, generation });
         self.save_gallery_image(&record).await?;

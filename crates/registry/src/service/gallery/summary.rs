@@ -36,6 +36,8 @@ pub type GallerySummaries = HashMap<u64, GallerySummary>;
 #[derive(Debug, Default)]
 pub(crate) struct Summaries {
     by_model: RwLock<Arc<GallerySummaries>>,
+    /// Held while one model is counted, so that an older count never replaces a newer one.
+    turn: tokio::sync::Mutex<()>,
     revision: AtomicU64,
 }
 
@@ -86,15 +88,14 @@ impl Registry {
 
     /// Counts one model's gallery again.
     pub(super) async fn refresh_summary(&self, model_id: u64) -> Result<()> {
+        let _turn = self.inner.studio.summaries.turn.lock().await;
         let id = Some(model_id as i64);
         let sums = self.inner.store.gallery_sums(id).await?;
         let previews = self.inner.store.list_previews(id).await?;
         let summary = counted(sums, previews).remove(&model_id);
-        self.inner.studio.summaries.replace(|summaries| {
-            match summary {
-                Some(summary) => drop(summaries.insert(model_id, summary)),
-                None => drop(summaries.remove(&model_id)),
-            };
+        self.inner.studio.summaries.replace(|summaries| match summary {
+            Some(summary) => drop(summaries.insert(model_id, summary)),
+            None => drop(summaries.remove(&model_id)),
         });
         Ok(())
     }

@@ -132,8 +132,7 @@ async fn a_run_brings_a_models_images_once_and_tells_how_far_it_is() {
     let run = async |request: &GalleryRequest| {
         studio.registry.start_gallery(7, request.clone()).unwrap();
         let registry = &studio.registry;
-        crate::service::testing::eventually("the run ends", || registry.gallery_progress(7).status == "done")
-            .await;
+        eventually("the run ends", || registry.gallery_progress(7).status == "done").await;
         let progress = registry.gallery_progress(7);
         (progress.downloaded, progress.skipped, progress.total, progress.pages_fetched)
     };
@@ -150,13 +149,9 @@ async fn a_run_that_is_stopped_ends_and_keeps_what_it_has() {
     let studio = with_image(&[]).await;
     studio.standin.fault("images/1234", Fault::StallAfter(10), Times::Always);
     studio.registry.start_gallery(7, GalleryRequest::default()).unwrap();
-    crate::service::testing::eventually("it looks at the image", || {
-        studio.registry.gallery_progress(7).total == 1
-    })
-    .await;
+    eventually("it looks at the image", || studio.registry.gallery_progress(7).total == 1).await;
     studio.registry.stop_gallery(7);
-    crate::service::testing::eventually("it ends", || studio.registry.gallery_progress(7).status == "done")
-        .await;
+    eventually("it ends", || studio.registry.gallery_progress(7).status == "done").await;
     let folder = studio.registry.config().data_dir.join("gallery/media/123/400");
     assert_eq!(std::fs::read_dir(folder).unwrap().count(), 0, "no part is left");
     assert!(matches!(studio.registry.gallery_image(1234).await, Err(Error::NotFound { .. })));
