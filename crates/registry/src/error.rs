@@ -27,6 +27,10 @@ pub enum Thing {
     Version,
     /// An image of the gallery, named by its id.
     Image,
+    /// A team, named by id or name.
+    Team,
+    /// A key of a team, named by id or by its first characters.
+    TeamKey,
     /// An upload in pieces, named by its id.
     Upload,
     /// An evaluation, named by its id.
@@ -146,6 +150,8 @@ impl fmt::Display for Thing {
             Self::Task => "task",
             Self::Version => "version",
             Self::Image => "image",
+            Self::Team => "team",
+            Self::TeamKey => "key",
             Self::Upload => "upload",
             Self::Evaluation => "evaluation",
         })

@@ -1,5 +1,6 @@
 //! Who asks, whatever the credential was, and what they may do on the vault (decision 21).
 
+use super::{ApiVersion, TeamId, TeamKeyId, TeamScope};
 use crate::error::{Error, Result};
 
 /// The way a caller proved who they are.
@@ -9,8 +10,27 @@ pub enum CallerKind {
     Admin,
     /// A bearer token of the vault.
     Token(TokenCaller),
+    /// A key of a team: the public API only.
+    Team(TeamCaller),
     /// Nobody: open routes only.
     Anonymous,
+}
+
+/// Who calls the public API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TeamCaller {
+    /// The team.
+    pub team_id: TeamId,
+    /// Its name.
+    pub team: String,
+    /// The key that was sent.
+    pub key_id: TeamKeyId,
+    /// What the key allows.
+    pub scopes: Vec<TeamScope>,
+    /// How often the key may be used; `None` is no limit.
+    pub calls_per_minute: Option<u32>,
+    /// What the team's calls mean when they name no version.
+    pub pinned_version: Option<ApiVersion>,
 }
 
 /// Who holds a bearer token, as the token says.
@@ -111,6 +131,11 @@ impl Caller {
         Self { kind: CallerKind::Anonymous }
     }
 
+    /// A team's program.
+    pub fn team(team: TeamCaller) -> Self {
+        Self { kind: CallerKind::Team(team) }
+    }
+
     /// The holder of a token.
     pub fn token(token: TokenCaller) -> Self {
         Self { kind: CallerKind::Token(token) }
@@ -121,6 +146,7 @@ impl Caller {
         match &self.kind {
             CallerKind::Admin => "admin",
             CallerKind::Token(token) => &token.subject,
+            CallerKind::Team(team) => &team.team,
             CallerKind::Anonymous => "anonymous",
         }
     }
@@ -130,6 +156,17 @@ impl Caller {
         match self.kind {
             CallerKind::Admin => Ok(()),
             _ => Err(Error::Denied { message: "this needs the admin key".into() }),
+        }
+    }
+
+    /// The team that calls, if its key allows that.
+    pub fn require_team(&self, scope: TeamScope) -> Result<&TeamCaller> {
+        match &self.kind {
+            CallerKind::Team(team) if team.scopes.contains(&scope) => Ok(team),
+            _ => {
+                let message = format!("this needs a key of a team with the scope `{}`", scope.as_str());
+                Err(Error::Denied { message })
+            }
         }
     }
 

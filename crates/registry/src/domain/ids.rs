@@ -64,6 +64,15 @@ id! {
     AdoptionId
 }
 
+id! {
+    /// One team.
+    TeamId
+}
+id! {
+    /// One key of a team.
+    TeamKeyId
+}
+
 /// A UUID version 7 (RFC 9562) of that moment.
 fn uuid_at(now: DateTime<Utc>) -> Uuid {
     let seconds = now.timestamp().max(0).unsigned_abs();

@@ -25,12 +25,13 @@ mod presence;
 mod repo_home;
 pub(crate) mod search;
 mod sidecar;
+mod team;
 mod upload;
 
 pub use lorakeep_weights::Sha256;
 
 pub use base_model::BaseModelFamilies;
-pub use caller::{Caller, CallerKind, Right, Role, TokenCaller};
+pub use caller::{Caller, CallerKind, Right, Role, TeamCaller, TokenCaller};
 pub use catalog::{CatalogName, Category};
 pub use display_name::{added_name, cleaned_name};
 pub use document::{EntryDocument, FieldValue};
@@ -41,7 +42,9 @@ pub use facts::{Facts, TakenOver, take_over};
 pub use generation::{
     Dependency, DependencySource, clean_prompt, dependencies, inferred_process, workflow_type,
 };
-pub use ids::{AdoptionId, BinItemId, DownloadId, EntryId, EvaluationId, QuarantineId, UploadId};
+pub use ids::{
+    AdoptionId, BinItemId, DownloadId, EntryId, EvaluationId, QuarantineId, TeamId, TeamKeyId, UploadId,
+};
 pub use media::{MediaFormat, SNIFFED_BYTES};
 pub use merge::{FieldConflict, MergedEntry, merge_entry};
 pub use model_home::{ModelHome, StyleCategory};
@@ -53,4 +56,8 @@ pub use repo_home::category_of_folder;
 pub(crate) use repo_home::is_category_folder;
 pub use search::{Dimension, EntryFilter, EntryQuery, Selection, Sort, SortField};
 pub use sidecar::SidecarFlavour;
+pub use team::{
+    ApiVersion, KEY_PREFIX, KEY_SECRET_CHARACTERS, KeyShape, LEGACY_KEY_PREFIX, Team, TeamKey, TeamScope,
+    key_around, team_name,
+};
 pub use upload::{UploadDetails, UploadRoute};

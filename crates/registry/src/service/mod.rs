@@ -42,6 +42,7 @@ mod settings;
 mod sidecars;
 mod studio;
 mod sync;
+mod teams;
 #[cfg(test)]
 pub(crate) mod testing;
 mod uploads;
@@ -57,12 +58,12 @@ use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::domain::Sha256;
+use crate::domain::{Sha256, TeamKeyId};
 use crate::error::{Error, Result};
 use crate::files::{DataLock, ModelsTree};
 use crate::library::Library;
 pub use crate::library::{FacetCount, Facets};
-use crate::store::{Store, StoredSession};
+use crate::store::{Store, StoredSession, StoredTeamKey};
 
 pub use activity::ActivityLine;
 pub use add::{AddRequest, Added, CandidateFile, CandidateVersion, Candidates};
@@ -103,6 +104,7 @@ pub use quarantine::{QuarantineSource, QuarantinedFile};
 pub use search::EntryPage;
 pub use settings::{Settings, SettingsChange};
 pub use sync::{SyncConflict, SyncReport, UpdateCheck};
+pub use teams::NewTeamKey;
 pub use uploads::{Append, Checksum, NewResumable, ResumableStatus, ResumableUpload, Upload, Uploaded};
 pub use vault::{LoraFile, LoraFilter, VaultDeleted};
 pub use verification::{VerificationReport, VerifiedFile};
@@ -143,6 +145,10 @@ pub(crate) struct Inner {
     known_admin_key: recent::Recent<(), Option<Sha256>>,
     /// Sessions as the database had them a moment ago, by the hash of their token.
     known_sessions: recent::Recent<Sha256, StoredSession>,
+    /// Keys of teams as the database had them a moment ago, by their hash.
+    known_team_keys: recent::Recent<Sha256, StoredTeamKey>,
+    /// Keys whose use was noted a moment ago.
+    known_key_uses: recent::Recent<TeamKeyId, ()>,
     pub(crate) jobs: jobs::Jobs,
     /// The present or last run of re-hashing.
     verification: std::sync::Mutex<Option<verification::Run>>,

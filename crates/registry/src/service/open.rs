@@ -63,6 +63,8 @@ impl Registry {
                 stored: std::sync::Mutex::new(stored),
                 known_admin_key: Recent::default(),
                 known_sessions: Recent::default(),
+                known_team_keys: Recent::default(),
+                known_key_uses: Recent::default(),
                 jobs,
                 studio: Studio::default(),
                 evaluations: Evaluations::default(),

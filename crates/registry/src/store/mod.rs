@@ -23,6 +23,7 @@ mod sessions;
 mod settings;
 mod studio_gallery;
 mod tags;
+mod teams;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -46,6 +47,7 @@ pub(crate) use resumable::{ResumableFilter, ResumableState, StoredFailure, Store
 pub(crate) use sessions::StoredSession;
 pub(crate) use studio_gallery::{StudioGalleryRows, read_studio_gallery};
 pub(crate) use tags::StoredTag;
+pub(crate) use teams::{KeyFilter, StoredTeamKey};
 pub(crate) use uploads::{BinEntry, FinishedUpload, StoredUpload};
 
 /// One pool of one of the two databases.

@@ -103,6 +103,13 @@ impl Home {
         self.try_open().await.unwrap()
     }
 
+    /// Two processes on one database, each with a data folder of its own; none on SQLite, which has one process.
+    pub(crate) async fn open_two(&self) -> Option<(Registry, Registry)> {
+        self.database_url.as_ref()?;
+        let other = Self { data: self.data.join("other"), models: self.models.join("other"), ..self.clone() };
+        Some((self.open().await, other.open().await))
+    }
+
     /// The text of a catalog file.
     pub(crate) fn catalog(&self, name: &str) -> String {
         fs::read_to_string(self.catalog_path(name)).unwrap()

@@ -11,4 +11,5 @@ mod harness;
 mod linked_folders;
 mod presence;
 mod settings;
+mod teams;
 mod verification;

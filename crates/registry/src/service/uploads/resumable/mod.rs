@@ -271,7 +271,7 @@ impl Registry {
 fn owner_of(caller: &Caller) -> Option<&str> {
     match &caller.kind {
         CallerKind::Token(token) => Some(&token.subject),
-        CallerKind::Admin | CallerKind::Anonymous => None,
+        CallerKind::Admin | CallerKind::Team(_) | CallerKind::Anonymous => None,
     }
 }
 

@@ -1,0 +1,30 @@
+-- Teams, and the keys that their programs call with. A key is known by its beginning and its hash.
+
+CREATE TABLE teams (
+    id UUID NOT NULL PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    -- version of the public API that the team's calls mean, YYYY-MM-DD; null is the system's default
+    pinned_version TEXT,
+    created_at TIMESTAMPTZ NOT NULL
+);
+
+CREATE TABLE team_keys (
+    id UUID NOT NULL PRIMARY KEY,
+    team_id UUID NOT NULL REFERENCES teams (id),
+    -- what people call it
+    name TEXT NOT NULL,
+    -- the first characters of the key; keys that were imported may share theirs
+    lookup TEXT NOT NULL,
+    key_sha256 TEXT NOT NULL UNIQUE,
+    -- words with spaces between
+    scopes TEXT NOT NULL,
+    -- calls a minute; null is no limit
+    calls_per_minute BIGINT,
+    created_at TIMESTAMPTZ NOT NULL,
+    expires_at TIMESTAMPTZ,
+    revoked_at TIMESTAMPTZ,
+    -- written once a minute at most
+    last_used_at TIMESTAMPTZ
+);
+CREATE INDEX team_keys_lookup ON team_keys (lookup);
+CREATE INDEX team_keys_team ON team_keys (team_id);
