@@ -1,12 +1,12 @@
 //! Who is let into the vault: the holder of a token, and whoever comes through the socket in the data folder.
 
-use axum::extract::{Request, State};
+use axum::extract::{FromRequestParts, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
-use lorakeep_registry::domain::Caller;
+use lorakeep_registry::domain::{Caller, Right};
 
 use crate::app::App;
 use crate::auth::Credential;
@@ -31,6 +31,19 @@ pub(super) async fn identify(State(app): State<App>, request: Request, next: Nex
     let mut response = next.run(Request::from_parts(parts, body)).await;
     response.extensions_mut().insert(credential);
     response
+}
+
+/// A caller who may delete. It stands before the body in a handler, so that others learn nothing of its shape.
+pub(super) struct Deleter;
+
+impl<S: Send + Sync> FromRequestParts<S> for Deleter {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Refusal> {
+        let caller = parts.extensions.get::<Caller>().cloned().unwrap_or_else(Caller::anonymous);
+        caller.require(Right::Delete)?;
+        Ok(Self)
+    }
 }
 
 fn caller(app: &App, parts: &Parts) -> Option<(Caller, Credential)> {

@@ -1,10 +1,10 @@
 //! Deleting to the bin, and the way back or out of it.
 
 use axum::Json as JsonBody;
-use axum::extract::{Extension, State};
-use lorakeep_registry::domain::{Caller, Right};
+use axum::extract::State;
 use serde::Deserialize;
 
+use super::access::Deleter;
 use super::views::{DeletedView, PurgedView, RestoredView};
 use crate::app::AppState;
 use crate::envelope::Refusal;
@@ -18,28 +18,25 @@ pub(super) struct PathBody {
 
 pub(super) async fn delete(
     State(app): AppState,
-    Extension(caller): Extension<Caller>,
+    _deleter: Deleter,
     Json(body): Json<PathBody>,
 ) -> Result<JsonBody<DeletedView>, Refusal> {
-    caller.require(Right::Delete)?;
     Ok(JsonBody(app.registry().delete_lora(&body.partial_path).await?.into()))
 }
 
 pub(super) async fn restore(
     State(app): AppState,
-    Extension(caller): Extension<Caller>,
+    _deleter: Deleter,
     Json(body): Json<PathBody>,
 ) -> Result<JsonBody<RestoredView>, Refusal> {
-    caller.require(Right::Delete)?;
     let item = app.registry().restore_lora(&body.partial_path).await?;
     Ok(JsonBody(RestoredView::new(&item, app.registry())))
 }
 
 pub(super) async fn purge(
     State(app): AppState,
-    Extension(caller): Extension<Caller>,
+    _deleter: Deleter,
     Json(body): Json<PathBody>,
 ) -> Result<JsonBody<PurgedView>, Refusal> {
-    caller.require(Right::Delete)?;
     Ok(JsonBody(app.registry().purge_lora(&body.partial_path).await?.into()))
 }
