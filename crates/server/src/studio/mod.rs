@@ -30,6 +30,7 @@ mod settings;
 mod status;
 mod styles;
 mod sync;
+mod teams;
 mod verification;
 mod views;
 
@@ -106,6 +107,7 @@ pub(crate) fn routes(app: &App) -> Router<App> {
         .route("/api/admin/settings/env", get(environment::show).put(environment::change))
         .route("/api/admin/doctor", get(settings::examine))
         .merge(sessions::routes())
+        .merge(teams::routes())
         .route_layer(from_fn_with_state(app.clone(), auth::require_admin))
         .merge(sessions::open_routes())
 }

@@ -12,6 +12,7 @@ mod page;
 mod quarantine;
 mod scan;
 mod settings;
+mod team;
 mod verification;
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -28,6 +29,7 @@ pub(super) use page::PageView;
 pub(super) use quarantine::{QuarantinedView, ReleasedView};
 pub(super) use scan::{AdoptView, ScanView, UnlistedView};
 pub(super) use settings::{DoctorView, SettingsView};
+pub(super) use team::{NewKeyView, TeamKeyView, TeamView};
 pub(super) use verification::VerificationView;
 
 /// What was done to one file.

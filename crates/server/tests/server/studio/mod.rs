@@ -10,3 +10,4 @@ mod metadata;
 mod quirks;
 mod styles;
 mod sync;
+mod teams;
