@@ -153,6 +153,8 @@ pub(crate) enum Command {
     Identify(commands::identify::IdentifyArgs),
     Duplicates(commands::duplicates::DuplicatesArgs),
     Token(commands::token::TokenArgs),
+    Team(commands::team::TeamArgs),
+    Key(commands::key::KeyArgs),
     AdminKey(commands::admin_key::AdminKeyArgs),
     Doctor(commands::doctor::DoctorArgs),
     Config(commands::config::ConfigArgs),

@@ -70,6 +70,12 @@ pub(crate) fn parse_bytes(text: &str) -> Option<u64> {
     (count.is_finite() && (0.0..1e18).contains(&count)).then_some(count.round() as u64)
 }
 
+/// `2026-08-22 10:15` of an RFC 3339 time.
+pub(crate) fn minute(time: &str) -> String {
+    chrono::DateTime::parse_from_rfc3339(time)
+        .map_or_else(|_| time.to_owned(), |time| time.to_utc().format("%Y-%m-%d %H:%M").to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -25,6 +25,7 @@ use serde_json::Value;
 use crate::connection::{Answer, Connection};
 use crate::failure::{Failure, Result};
 
+pub(crate) use access::{Team, TeamKey};
 pub(crate) use adoption::{AdoptBody, Adoption};
 pub(crate) use bin::{BinItem, Deleted};
 pub(crate) use catalog::{AddBody, Added, Entry, ImportReport, ScanReport, Stats};
@@ -138,6 +139,10 @@ impl Api {
 
     async fn put_json<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<Reply<T>> {
         self.call(Method::PUT, path, Some(json_body(body)?)).await
+    }
+
+    async fn patch_json<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<Reply<T>> {
+        self.call(Method::PATCH, path, Some(json_body(body)?)).await
     }
 
     async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<Reply<T>> {

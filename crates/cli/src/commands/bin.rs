@@ -6,7 +6,7 @@ use crate::api::{Api, BinItem, Reply, is_id, page_of, short_id};
 use crate::commands::Ended;
 use crate::failure::{Failure, Result};
 use crate::output::{Field, Output, Tone};
-use crate::units::{bytes, counted};
+use crate::units::{bytes, counted, minute};
 
 /// Show deleted files, bring them back, or free their space
 ///
@@ -161,10 +161,4 @@ fn find(wanted: &[String], items: &[Reply<BinItem>]) -> Result<Vec<BinItem>> {
         found.push(item.clone());
     }
     Ok(found)
-}
-
-/// `2026-08-22 10:15` of an RFC 3339 time.
-fn minute(time: &str) -> String {
-    chrono::DateTime::parse_from_rfc3339(time)
-        .map_or_else(|_| time.to_owned(), |time| time.to_utc().format("%Y-%m-%d %H:%M").to_string())
 }

@@ -13,6 +13,7 @@ pub(crate) mod export;
 pub(crate) mod identify;
 pub(crate) mod import;
 pub(crate) mod inspect;
+pub(crate) mod key;
 pub(crate) mod list;
 pub(crate) mod names;
 pub(crate) mod quarantine;
@@ -22,6 +23,7 @@ pub(crate) mod scan;
 pub(crate) mod serve;
 pub(crate) mod settings;
 pub(crate) mod sync;
+pub(crate) mod team;
 pub(crate) mod token;
 pub(crate) mod update_check;
 pub(crate) mod upload;
@@ -93,6 +95,8 @@ async fn call(command: Command, api: &Api, output: &Output) -> Result<Ended> {
         Command::Upload(args) => upload::run(&args, api, output).await,
         Command::Quarantine(args) => quarantine::run(args, api, output).await,
         Command::Doctor(_) => doctor::run(api, output).await,
+        Command::Team(args) => team::run(args, api, output).await,
+        Command::Key(args) => key::run(args, api, output).await,
         Command::AdminKey(args) => admin_key::run(&args, api, output).await,
         Command::Settings(args) => settings::run(&args, api, output).await,
         Command::Serve(_)

@@ -136,7 +136,7 @@ fn inspect(token: &str, global: &GlobalArgs, output: &Output) -> Result<Ended> {
 }
 
 /// `90s`, `15m`, `1h`, `7d`.
-fn parse_span(text: &str) -> std::result::Result<TimeDelta, String> {
+pub(crate) fn parse_span(text: &str) -> std::result::Result<TimeDelta, String> {
     let wrong = || format!("`{text}` is not a time span; write it like `15m`, `1h` or `7d`");
     let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;
     let seconds = match unit {
