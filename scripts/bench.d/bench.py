@@ -15,9 +15,10 @@ import report
 import start
 import studio
 import transfer
+import web
 
 PARTS = {"transfer": transfer, "cap": cap, "list": listing, "start": start, "memory": memory,
-         "evaluate": evaluate, "studio": studio}
+         "evaluate": evaluate, "studio": studio, "web": web}
 
 
 @dataclass(frozen=True)
