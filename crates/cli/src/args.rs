@@ -152,6 +152,8 @@ pub(crate) enum Command {
     Inspect(commands::inspect::InspectArgs),
     Identify(commands::identify::IdentifyArgs),
     Duplicates(commands::duplicates::DuplicatesArgs),
+    Evaluate(commands::evaluate::EvaluateArgs),
+    Resize(commands::resize::ResizeArgs),
     Token(commands::token::TokenArgs),
     Team(commands::team::TeamArgs),
     Key(commands::key::KeyArgs),

@@ -6,6 +6,7 @@ mod adoption;
 mod bin;
 mod catalog;
 mod downloads;
+mod evaluations;
 mod identification;
 mod installation;
 mod quarantine;

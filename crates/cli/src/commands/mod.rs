@@ -9,6 +9,7 @@ pub(crate) mod config;
 pub(crate) mod doctor;
 pub(crate) mod download;
 pub(crate) mod duplicates;
+pub(crate) mod evaluate;
 pub(crate) mod export;
 pub(crate) mod identify;
 pub(crate) mod import;
@@ -18,6 +19,7 @@ pub(crate) mod list;
 pub(crate) mod names;
 pub(crate) mod quarantine;
 pub(crate) mod queue;
+pub(crate) mod resize;
 pub(crate) mod rm;
 pub(crate) mod scan;
 pub(crate) mod serve;
@@ -60,7 +62,9 @@ pub(crate) async fn run(cli: Cli, output: &Output) -> Result<Ended> {
         Some(Command::Config(args)) => config::run(&args, global, output),
         Some(Command::Completions(args)) => completions::run(&args),
         Some(Command::Adopt(args)) => adopt::run(&args, global, output).await,
+        Some(Command::Evaluate(args)) => evaluate::run(&args, global, output).await,
         Some(Command::Inspect(args)) => inspect::run(&args, output),
+        Some(Command::Resize(args)) => resize::run(&args, output),
         Some(Command::Token(args)) => token::run(&args, global, output),
         Some(Command::Version(_)) => version::run(global, output).await,
         Some(command) => talk(command, global, output).await,
@@ -103,7 +107,9 @@ async fn call(command: Command, api: &Api, output: &Output) -> Result<Ended> {
         | Command::Adopt(_)
         | Command::Config(_)
         | Command::Completions(_)
+        | Command::Evaluate(_)
         | Command::Inspect(_)
+        | Command::Resize(_)
         | Command::Token(_)
         | Command::Version(_) => {
             unreachable!("these talk to no server and are run above")

@@ -1,6 +1,7 @@
 //! The built program against the stand-in: what it prints, what it answers to the shell, what it leaves on disk.
 
 mod bad_input;
+mod evaluating;
 mod everyday;
 mod harness;
 mod identifying;
