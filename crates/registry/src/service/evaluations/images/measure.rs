@@ -134,7 +134,7 @@ pub(super) fn findings(name: &str, response: &Response) -> Vec<Finding> {
 
 fn burn(response: &Response) -> Option<Finding> {
     let strength = response.burns_at_strength?;
-    let point = response.dose_response.iter().find(|point| point.strength == strength)?;
+    let point = response.dose_response.iter().find(|point| point.strength.total_cmp(&strength).is_eq())?;
     let message = format!(
         "from strength {strength} on colours burn out: {:+.0} % of the picture clips and the colourfulness is {:+.0} % \
          beside the same pictures without it",

@@ -94,7 +94,8 @@ fn compose(request: &ImageRequest, files: usize, cells: &[StoredCell], folder: &
         write_label(&mut sheet, &label, left + GAP, GAP);
         for (row, (prompt, seed)) in rows.iter().enumerate() {
             let cell = cells.iter().find(|cell| {
-                (cell.file, cell.prompt, cell.seed) == (*file, *prompt, *seed) && cell.strength == *strength
+                (cell.file, cell.prompt, cell.seed) == (*file, *prompt, *seed)
+                    && cell.strength.total_cmp(strength).is_eq()
             });
             let top = HEAD + row as u32 * (side + GAP);
             place(&mut sheet, cell.and_then(|cell| small(cell, folder, side)), left, top, side);
