@@ -90,7 +90,7 @@ fn prompt(shared: &Shared, generations: &mut Generations, request: &Request) -> 
     };
     let Some(graph) = order.get("prompt").and_then(Value::as_object) else {
         let text = "No prompt provided";
-        return Response::json(400, &validate::refusal("no_prompt", text, text, json!({})));
+        return Response::json(400, &validate::refusal("no_prompt", text, text, &json!({})));
     };
     let accepted = match validate::judge(&shared.world().generator, graph) {
         Ok(accepted) => accepted,

@@ -109,19 +109,19 @@ impl Generations {
                 _ => return,
             }
             if let Some((job, _)) = self.running.take() {
-                self.finish(files, job);
+                self.finish(files, &job);
             }
         }
     }
 
-    fn finish(&mut self, files: &GeneratorFiles, job: Job) {
+    fn finish(&mut self, files: &GeneratorFiles, job: &Job) {
         match &job.fault {
             Some(GenerationFault::Vanish) => {}
             Some(GenerationFault::NodeError { class, message }) => {
-                let ending = execution_error(&job, class, message);
-                self.remember(&job, json!({}), "error", &[], ending);
+                let ending = execution_error(job, class, message);
+                self.remember(job, &json!({}), "error", &[], &ending);
             }
-            _ => self.succeed(files, &job),
+            _ => self.succeed(files, job),
         }
     }
 
@@ -135,7 +135,7 @@ impl Generations {
             outputs
         });
         let ending = json!(["execution_success", {"prompt_id": job.id, "timestamp": now_ms()}]);
-        self.remember(job, outputs, "success", &cached, ending);
+        self.remember(job, &outputs, "success", &cached, &ending);
     }
 
     /// Draws the pictures and answers `outputs` of the history.
@@ -155,7 +155,7 @@ impl Generations {
         Value::Object(outputs)
     }
 
-    fn remember(&mut self, job: &Job, outputs: Value, status: &str, cached: &[&String], ending: Value) {
+    fn remember(&mut self, job: &Job, outputs: &Value, status: &str, cached: &[&String], ending: &Value) {
         let messages = json!([
             ["execution_start", {"prompt_id": job.id, "timestamp": now_ms()}],
             ["execution_cached", {"nodes": cached, "prompt_id": job.id, "timestamp": now_ms()}],
@@ -204,7 +204,7 @@ impl Generations {
             let ending = json!(["execution_interrupted", {
                 "prompt_id": job.id, "node_id": "3", "node_type": "KSampler", "executed": [], "timestamp": now_ms(),
             }]);
-            self.remember(&job, json!({}), "error", &[], ending);
+            self.remember(&job, &json!({}), "error", &[], &ending);
         }
     }
 

@@ -18,13 +18,13 @@ pub(super) fn judge(files: &GeneratorFiles, graph: &Map<String, Value>) -> Resul
         let class = node["class_type"].as_str().unwrap_or_default();
         if nodes::node(class).is_none() {
             let message = format!("Cannot execute because node {class} does not exist.");
-            return Err(refusal("invalid_prompt", &message, &format!("Node ID '#{id}'"), json!({})));
+            return Err(refusal("invalid_prompt", &message, &format!("Node ID '#{id}'"), &json!({})));
         }
     }
     let is_output = |node: &Value| class_of(node).is_some_and(|node| node.is_output);
     let outputs: Vec<&String> = graph.iter().filter(|(_, node)| is_output(node)).map(|(id, _)| id).collect();
     if outputs.is_empty() {
-        return Err(refusal("prompt_no_outputs", "Prompt has no outputs", "", json!({})));
+        return Err(refusal("prompt_no_outputs", "Prompt has no outputs", "", &json!({})));
     }
     let mut errors = Map::new();
     let mut good = Vec::new();
@@ -36,13 +36,13 @@ pub(super) fn judge(files: &GeneratorFiles, graph: &Map<String, Value>) -> Resul
     }
     if good.is_empty() {
         let message = "Prompt outputs failed validation";
-        return Err(refusal("prompt_outputs_failed_validation", message, "", Value::Object(errors)));
+        return Err(refusal("prompt_outputs_failed_validation", message, "", &Value::Object(errors)));
     }
     Ok(Accepted { outputs: good, node_errors: Value::Object(errors) })
 }
 
 /// The body of a 400.
-pub(super) fn refusal(kind: &str, message: &str, details: &str, node_errors: Value) -> Value {
+pub(super) fn refusal(kind: &str, message: &str, details: &str, node_errors: &Value) -> Value {
     json!({
         "error": {"type": kind, "message": message, "details": details, "extra_info": {}},
         "node_errors": node_errors,
@@ -89,23 +89,23 @@ impl Judged<'_> {
     fn input(&self, name: &str, takes: Takes, value: &Value) -> Option<Value> {
         if value.is_null() {
             let info = json!({"input_name": name});
-            return Some(error("required_input_missing", "Required input is missing", name, info));
+            return Some(error("required_input_missing", "Required input is missing", name, &info));
         }
         let info =
             || json!({"input_name": name, "input_config": takes.config(self.files), "received_value": value});
         match takes {
             Takes::Link(_) => self.link(value),
-            Takes::File(folder) => not_in_list(name, value, self.files.of(folder), info()),
-            Takes::Word(words) => not_in_list(name, value, words, info()),
+            Takes::File(folder) => not_in_list(name, value, self.files.of(folder), &info()),
+            Takes::Word(words) => not_in_list(name, value, words, &info()),
             Takes::Int { min, max, .. } => out_of_bounds(
                 name,
                 value,
-                (min as f64, min.to_string()),
-                (max as f64, max.to_string()),
-                info(),
+                &(min as f64, min.to_string()),
+                &(max as f64, max.to_string()),
+                &info(),
             ),
             Takes::Float { min, max, .. } => {
-                out_of_bounds(name, value, (min, min.to_string()), (max, max.to_string()), info())
+                out_of_bounds(name, value, &(min, min.to_string()), &(max, max.to_string()), &info())
             }
             Takes::Text => None,
         }
@@ -115,7 +115,12 @@ impl Judged<'_> {
         let from = value[0].as_str().unwrap_or_default();
         (!self.graph.contains_key(from)).then(|| {
             let info = json!({"exception_type": "KeyError", "traceback": []});
-            error("exception_during_validation", "Exception when validating node", &format!("'{from}'"), info)
+            error(
+                "exception_during_validation",
+                "Exception when validating node",
+                &format!("'{from}'"),
+                &info,
+            )
         })
     }
 
@@ -135,11 +140,11 @@ impl Judged<'_> {
     }
 }
 
-fn error(kind: &str, message: &str, details: &str, extra_info: Value) -> Value {
+fn error(kind: &str, message: &str, details: &str, extra_info: &Value) -> Value {
     json!({"type": kind, "message": message, "details": details, "extra_info": extra_info})
 }
 
-fn not_in_list<T: AsRef<str>>(name: &str, value: &Value, list: &[T], info: Value) -> Option<Value> {
+fn not_in_list<T: AsRef<str>>(name: &str, value: &Value, list: &[T], info: &Value) -> Option<Value> {
     let text = value.as_str().unwrap_or_default();
     if list.iter().any(|one| one.as_ref() == text) {
         return None;
@@ -152,9 +157,9 @@ fn not_in_list<T: AsRef<str>>(name: &str, value: &Value, list: &[T], info: Value
 fn out_of_bounds(
     name: &str,
     value: &Value,
-    min: (f64, String),
-    max: (f64, String),
-    info: Value,
+    min: &(f64, String),
+    max: &(f64, String),
+    info: &Value,
 ) -> Option<Value> {
     let Some(number) = value.as_f64() else {
         let message = format!("Failed to convert an input value to a number: {name}");

@@ -88,11 +88,8 @@ fn show_programs(files: &[Value], output: &Output) -> Result<()> {
         for fit in items(&file["compatibility"]["runtimes"]) {
             let (loaded, ignored) = (count(&fit["loaded_modules"]), count(&fit["ignored_modules"]));
             let tone = if ignored == 0 { Tone::Good } else { Tone::Warning };
-            let applied = if fit["unknown_architecture"] == true {
-                "not known".to_owned()
-            } else {
-                format!("{loaded} of {} modules", loaded + ignored)
-            };
+            let unsure = if fit["unknown_architecture"] == true { ", base model not known" } else { "" };
+            let applied = format!("{loaded} of {} modules{unsure}", loaded + ignored);
             rows.push(vec![
                 Field::text(text(&file["name"])),
                 Field::text(format!("{} {}", text(&fit["runtime"]), text(&fit["version"]))),

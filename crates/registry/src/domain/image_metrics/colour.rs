@@ -24,7 +24,7 @@ impl Colour {
         for pixel in picture.rgb() {
             let [red, green, blue] = pixel.map(f64::from);
             red_green.add(red - green);
-            yellow_blue.add((red + green) / 2.0 - blue);
+            yellow_blue.add(f64::midpoint(red, green) - blue);
             let (least, most) = (pixel.into_iter().min().unwrap_or(0), pixel.into_iter().max().unwrap_or(0));
             if most > 0 {
                 saturation += f64::from(most - least) / f64::from(most);

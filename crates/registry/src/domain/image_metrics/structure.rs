@@ -150,9 +150,10 @@ fn shares(part: usize, parts: usize, side: usize) -> Vec<(usize, f64)> {
 /// over the one window that there is.
 pub(super) fn ssim(one: &Luma, other: &Luma) -> f64 {
     let product = |left: &Luma, right: &Luma| {
-        blurred(left.width, left.height, left.values.iter().zip(&right.values).map(|(a, b)| a * b).collect())
+        let values: Vec<f64> = left.values.iter().zip(&right.values).map(|(a, b)| a * b).collect();
+        blurred(left.width, left.height, &values)
     };
-    let plain = |luma: &Luma| blurred(luma.width, luma.height, luma.values.clone());
+    let plain = |luma: &Luma| blurred(luma.width, luma.height, &luma.values);
     let (mean_one, mean_other) = (plain(one), plain(other));
     let (square_one, square_other, mixed) = (product(one, one), product(other, other), product(one, other));
     let all = mean_one.len().max(1) as f64;
@@ -169,8 +170,8 @@ pub(super) fn ssim(one: &Luma, other: &Luma) -> f64 {
 }
 
 /// Gaussian means of all whole windows.
-fn blurred(width: usize, height: usize, values: Vec<f64>) -> Vec<f64> {
-    let across = along(&values, width, height);
+fn blurred(width: usize, height: usize, values: &[f64]) -> Vec<f64> {
+    let across = along(values, width, height);
     let width = windows(width);
     // The second pass is the first of the turned picture; the order of the result does not matter to a mean.
     let turned: Vec<f64> = (0..width)

@@ -28,7 +28,7 @@ fn a_picture_has_the_numbers_of_an_independent_computation() {
     close(metrics.saturation_mean, 0.698_017_642_990_838);
     close(metrics.clip_low, 0.03125);
     close(metrics.clip_high, 0.03125);
-    close(metrics.laplacian_variance, 3714.385_471_366_596_4);
+    close(metrics.laplacian_variance, 3_714.385_471_366_596_4);
     close(metrics.gradient_mean, 16.135_113_545_004_618);
     close(metrics.edge_density, 0.083_333_333_333_333_33);
     close(metrics.entropy, 7.351_404_803_645_979);
@@ -45,7 +45,7 @@ fn a_change_has_the_numbers_of_an_independent_computation() {
     close(distance.delta_lab, 20.370_971_003_598_54);
     close(distance.histogram, 3.184_722_222_222_222);
     close(distance.colourfulness, 143.804_570_745_379_46 / 145.747_905_744_882_73 - 1.0);
-    close(distance.sharpness, 8184.342_042_814_409 / 3714.385_471_366_596_4 - 1.0);
+    close(distance.sharpness, 8_184.342_042_814_409 / 3_714.385_471_366_596_4 - 1.0);
     assert!(
         (distance.dhash - f64::from((0xffff_ffdf_bebe_f0e4_u64 ^ 0xfffe_fefe_befc_f029).count_ones())).abs()
             < 0.1

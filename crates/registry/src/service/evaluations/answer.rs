@@ -219,7 +219,7 @@ fn reference(scope: &str, kept: &StoredResult, norms: &[f64], ranks: &[f64]) -> 
 fn percentile(value: Option<f64>, others: &[f64]) -> Option<u64> {
     let value = value.filter(|_| !others.is_empty())?;
     let below = others.iter().filter(|other| **other < value).count() as f64;
-    let equal = others.iter().filter(|other| other.total_cmp(&&value).is_eq()).count() as f64;
+    let equal = others.iter().filter(|other| other.total_cmp(&value).is_eq()).count() as f64;
     Some(((below + equal / 2.0) / others.len() as f64 * 100.0).round() as u64)
 }
 

@@ -74,7 +74,7 @@ impl Registry {
             Ok(0) => {}
             Ok(count) => tracing::warn!(count, "evaluations of a node that died are queued again"),
             Err(error) => {
-                tracing::error!(error = %chain(&error), "abandoned evaluations cannot be looked for")
+                tracing::error!(error = %chain(&error), "abandoned evaluations cannot be looked for");
             }
         }
     }

@@ -13,7 +13,7 @@ use crate::service::uploads::LORAS;
 use crate::service::verification::hash_at_rest;
 
 /// The largest file that is evaluated, bytes.
-pub const MAX_FILE_BYTES: u64 = 4 << 30;
+pub(super) const MAX_FILE_BYTES: u64 = 4 << 30;
 
 /// A file of an evaluation, as its row keeps it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

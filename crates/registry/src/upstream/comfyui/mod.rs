@@ -49,7 +49,7 @@ impl ComfyUi {
     /// Version and device; the probe of whether it answers.
     pub(crate) async fn system_stats(&self, patience: Duration) -> Result<SystemStats, UpstreamError> {
         let request = self.request(Method::GET, &["system_stats"]).timeout(patience);
-        Ok(SystemStats::read(self.json(request).await?))
+        Ok(SystemStats::read(&self.json(request).await?))
     }
 
     /// What a node takes; none when this ComfyUI has no such node.

@@ -18,7 +18,7 @@ pub(crate) struct SystemStats {
 }
 
 impl SystemStats {
-    pub(super) fn read(answer: Value) -> Self {
+    pub(super) fn read(answer: &Value) -> Self {
         let text = |value: &Value| value.as_str().map(|text| readable(text, 120));
         Self {
             version: text(&answer["system"]["comfyui_version"]),

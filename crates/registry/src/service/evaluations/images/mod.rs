@@ -149,7 +149,7 @@ fn refuse_hopeless(cells: &[StoredCell]) -> Result<()> {
     if of(CellState::Done).next().is_some() || of(CellState::Failed).count() < HOPELESS {
         return Ok(());
     }
-    let reason = of(CellState::Failed).last().and_then(|cell| cell.error.clone()).unwrap_or_default();
+    let reason = of(CellState::Failed).next_back().and_then(|cell| cell.error.clone()).unwrap_or_default();
     let message = format!("the first {HOPELESS} pictures failed, the rest is not tried: {reason}");
     Err(Error::Upstream { code: "generator_failed", status: None, message })
 }

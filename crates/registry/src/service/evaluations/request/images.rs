@@ -8,7 +8,7 @@ use super::faults::RequestFault;
 use crate::domain::image_metrics::PromptKind;
 
 /// Pictures of one request.
-pub const MAX_CELLS: usize = 200;
+pub(in super::super) const MAX_CELLS: usize = 200;
 
 /// Pictures through the generator.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

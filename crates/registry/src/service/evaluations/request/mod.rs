@@ -6,14 +6,15 @@ mod images;
 use serde::{Deserialize, Serialize};
 
 pub use faults::{PathStep, RequestFault};
-pub use images::{BuiltIn, ImageRequest, MAX_CELLS, PromptRequest, Template};
+pub(super) use images::MAX_CELLS;
+pub use images::{BuiltIn, ImageRequest, PromptRequest, Template};
 
 use PathStep::{Field, Item};
 
 /// Files of one request.
-pub const MAX_FILES: usize = 16;
+pub(super) const MAX_FILES: usize = 16;
 /// How long an answer may be waited for, seconds.
-pub const MAX_WAIT_SECONDS: u64 = 55;
+const MAX_WAIT_SECONDS: u64 = 55;
 /// Singular values of a module that are shown at most.
 const MAX_SINGULAR_VALUES: usize = 16;
 /// Programs whose behaviour can be looked up.
