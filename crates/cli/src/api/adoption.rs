@@ -43,7 +43,6 @@ pub(crate) struct Hashing {
     pub(crate) is_running: bool,
     #[serde(default)]
     pub(crate) current: Option<String>,
-    pub(crate) done_files: u64,
     pub(crate) done_bytes: u64,
     pub(crate) left_files: u64,
     pub(crate) left_bytes: u64,

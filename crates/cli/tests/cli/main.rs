@@ -1,5 +1,6 @@
 //! The built program against the stand-in: what it prints, what it answers to the shell, what it leaves on disk.
 
+mod adopting;
 mod bad_input;
 mod evaluating;
 mod everyday;

@@ -156,6 +156,24 @@ fn data_may_hold_models_but_not_the_other_way_round() {
 }
 
 #[test]
+fn keys_do_not_lie_where_models_are_put() {
+    let folder = tempfile::tempdir().unwrap();
+    let models = folder.path().join("models");
+    fs::create_dir(&models).unwrap();
+    std::os::unix::fs::symlink(&models, folder.path().join("link")).unwrap();
+    for name in ["LORAKEEP_JWT_PUBLIC_KEY", "LORAKEEP_JWT_JWKS"] {
+        for key in ["models/key.pem", "link/deep/key.pem"] {
+            let key = folder.path().join(key);
+            let error =
+                load_in(folder.path(), &[(name, key.to_str().unwrap())]).expect_err("must be refused");
+            assert!(error.to_string().contains("keep keys outside of it"), "{error}");
+        }
+        let beside = folder.path().join("key.pem");
+        assert!(load_in(folder.path(), &[(name, beside.to_str().unwrap())]).is_ok());
+    }
+}
+
+#[test]
 fn configured_upstreams_and_listed_hosts_are_trusted() {
     let config =
         load("", &[("HF_ENDPOINT", "http://127.0.0.1:9/"), ("LORAKEEP_ALLOW_HOSTS", "NAS.local, [::1]")]);

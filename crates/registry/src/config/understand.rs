@@ -30,6 +30,9 @@ pub(super) fn config(given: &AllGiven) -> Result<Config> {
         (None, None) => data_dir.join("models"),
     };
     check_folders(&data_dir, &models_dir)?;
+    for known in [known::JWT_PUBLIC_KEY, known::JWT_JWKS] {
+        check_key_file(given, known, &models_dir)?;
+    }
     Ok(Config {
         models_links: list(given, known::MODELS_LINKS, |text| {
             let folder = Path::new(text);
@@ -249,6 +252,16 @@ fn check_folders(data_dir: &Path, models_dir: &Path) -> Result<()> {
             models_dir.display()
         ),
     ))
+}
+
+/// Whoever may put models there could put a key of his own in the place of ours.
+fn check_key_file(given: &AllGiven, known: Known, models_dir: &Path) -> Result<()> {
+    let (Some(file), Some(value)) = (path(given, known)?, given.get(known)) else { return Ok(()) };
+    if resolved(&file).starts_with(resolved(models_dir)) {
+        let models_dir = models_dir.display();
+        return Err(value.wrong(format!("lies in the models folder `{models_dir}`; keep keys outside of it")));
+    }
+    Ok(())
 }
 
 /// The path with every link resolved, as far as it exists.

@@ -182,7 +182,7 @@ fn tell_state(adoption: &Adoption, output: &Output) {
         "running" => output
             .say(&format!("adopting `{path}`: {} {} of {}", adoption.phase, adoption.done, adoption.total)),
         "interrupted" => {
-            output.say(&format!("adopting `{path}` was interrupted; run it again, or start the server"))
+            output.say(&format!("adopting `{path}` was interrupted; run it again, or start the server"));
         }
         "cancelled" => output.warn(&format!("adopting `{path}` was stopped; what was taken stays")),
         "failed" => {

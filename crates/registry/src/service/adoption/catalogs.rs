@@ -1,14 +1,16 @@
 //! The catalogs of an adopted folder: every entry as it stands, in its category and order, with fields that we do not
 //! know. In place they were taken over as an edit of our own catalog files; from elsewhere they are read here.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use super::report::{CatalogFinding, CategoryFinding, EntryFinding};
 use super::run::Run;
 use crate::domain::catalog_file::{self, CatalogFile, RawEntry, judged};
-use crate::domain::{CatalogName, Category, EntryId};
+use crate::domain::{CatalogName, Category, EntryId, ModelPath};
 use crate::error::Result;
 use crate::files::read_up_to;
+use crate::service::Registry;
 use crate::service::import::{Tagging, category_of, plan_edit, plan_import};
 
 /// The largest catalog file, bytes.
@@ -53,46 +55,14 @@ impl Run {
             }
         };
         (finding.version, finding.date) = (file.version, file.date.clone());
-        self.describe(&file, catalog, &mut finding);
+        let new = describe(&self.registry, &file, catalog, &mut finding);
+        if self.request.is_dry {
+            self.planned.extend(new);
+        }
         if !self.request.is_dry && !self.is_in_place && finding.added > 0 {
             self.take(catalog, file).await?;
         }
         Ok(finding)
-    }
-
-    /// Counts by category what the file holds and what of it is here already.
-    fn describe(&self, file: &CatalogFile, catalog: CatalogName, finding: &mut CatalogFinding) {
-        let library = self.registry.library();
-        let mut index = 0;
-        let mut seen = std::collections::HashSet::new();
-        for group in &file.groups {
-            if let Some(category) = &group.category {
-                category_of_finding(finding, category);
-            }
-            for entry in &group.entries {
-                match judged(RawEntry::clone(entry)) {
-                    Ok((_, path)) if !seen.insert(path.clone()) => {}
-                    Ok((_, path)) => {
-                        let is_known = library.entry_at(catalog, &path).is_some();
-                        let is_present = library.file(&path).is_some();
-                        finding.entries += 1;
-                        *(if is_known { &mut finding.known } else { &mut finding.added }) += 1;
-                        *(if is_present { &mut finding.present } else { &mut finding.missing }) += 1;
-                        let category = group.category.clone().unwrap_or_else(|| category_of(&path));
-                        let own = category_of_finding(finding, &category);
-                        own.entries += 1;
-                        *(if is_present { &mut own.present } else { &mut own.missing }) += 1;
-                    }
-                    Err(fault) => finding.errors.push(EntryFinding {
-                        index,
-                        file: fault.file,
-                        field: fault.field,
-                        message: fault.message,
-                    }),
-                }
-                index += 1;
-            }
-        }
     }
 
     /// An empty catalog becomes the file itself, with its version; to others only what is new is added.
@@ -111,6 +81,50 @@ impl Run {
         };
         registry.commit(turn, vec![change]).await
     }
+}
+
+/// Counts by category what the file holds and what of it is here already; answers the files of what is not.
+fn describe(
+    registry: &Registry,
+    file: &CatalogFile,
+    catalog: CatalogName,
+    finding: &mut CatalogFinding,
+) -> Vec<ModelPath> {
+    let library = registry.library();
+    let (mut index, mut new) = (0, Vec::new());
+    let mut seen = HashSet::new();
+    for group in &file.groups {
+        if let Some(category) = &group.category {
+            category_of_finding(finding, category);
+        }
+        for entry in &group.entries {
+            match judged(RawEntry::clone(entry)) {
+                Ok((_, path)) if !seen.insert(path.clone()) => {}
+                Ok((_, path)) => {
+                    let is_known = library.entry_at(catalog, &path).is_some();
+                    let is_present = library.file(&path).is_some();
+                    finding.entries += 1;
+                    *(if is_known { &mut finding.known } else { &mut finding.added }) += 1;
+                    if !is_known {
+                        new.push(path.clone());
+                    }
+                    *(if is_present { &mut finding.present } else { &mut finding.missing }) += 1;
+                    let category = group.category.clone().unwrap_or_else(|| category_of(&path));
+                    let own = category_of_finding(finding, &category);
+                    own.entries += 1;
+                    *(if is_present { &mut own.present } else { &mut own.missing }) += 1;
+                }
+                Err(fault) => finding.errors.push(EntryFinding {
+                    index,
+                    file: fault.file,
+                    field: fault.field,
+                    message: fault.message,
+                }),
+            }
+            index += 1;
+        }
+    }
+    new
 }
 
 fn category_of_finding<'a>(finding: &'a mut CatalogFinding, category: &Category) -> &'a mut CategoryFinding {

@@ -102,7 +102,7 @@ impl Run {
             Ok(Kept::New) => finding.added += 1,
             Ok(Kept::Known) => finding.known += 1,
             Ok(Kept::Unusable(reason)) => {
-                self.report.warn(format!("`{}` was left out: {reason}", path.display()))
+                self.report.warn(format!("`{}` was left out: {reason}", path.display()));
             }
             Err(error @ crate::Error::Unavailable { .. }) => return Err(error),
             Err(error) => {
@@ -145,14 +145,17 @@ impl Run {
         };
         // Best effort: what is left is overwritten by the next run.
         drop(tokio::fs::remove_dir_all(&scratch).await);
-        Ok(rows.map(Known::of).unwrap_or_else(|error| {
-            let text = format!(
-                "`{}` cannot be read ({error}); images are taken without their models and stars",
-                database.display()
-            );
-            self.report.warn(text);
-            Known::default()
-        }))
+        Ok(rows.map_or_else(
+            |error| {
+                let text = format!(
+                    "`{}` cannot be read ({error}); images are taken without their models and stars",
+                    database.display()
+                );
+                self.report.warn(text);
+                Known::default()
+            },
+            Known::of,
+        ))
     }
 }
 

@@ -18,10 +18,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::Registry;
 use super::activity::ActivityLevel;
+use super::{Registry, Severity};
 use crate::domain::{AdoptionId, SidecarFlavour};
 use crate::error::{Error, Result};
 use crate::store::StoredAdoption;
@@ -221,17 +222,15 @@ impl Registry {
 
     async fn adopt_by_itself(&self) -> Result<()> {
         let left = self.inner.store.last_adoption().await?.filter(|last| last.state == "running");
-        let (id, request, is_new) = match left {
-            Some(left) => (AdoptionId(left.id), request_of(&left), false),
-            None => {
-                let path = self.inner.config.data_dir.clone();
-                let is_studio = path.join("assets/images").is_dir();
-                if !is_studio || self.inner.store.was_adopted(&path.display().to_string()).await? {
-                    return Ok(());
-                }
-                let request = AdoptionRequest { path, ..AdoptionRequest::default() };
-                (AdoptionId::new(self.now()), request, true)
+        let (id, request, is_new) = if let Some(left) = left {
+            (AdoptionId(left.id), request_of(&left), false)
+        } else {
+            let path = self.inner.config.data_dir.clone();
+            let is_studio = path.join("assets/images").is_dir();
+            if !is_studio || self.inner.store.was_adopted(&path.display().to_string()).await? {
+                return Ok(());
             }
+            (AdoptionId::new(self.now()), AdoptionRequest { path, ..AdoptionRequest::default() }, true)
         };
         let (path, models_dir) = (request.path.clone(), self.inner.config.models_dir.clone());
         let found =
@@ -374,21 +373,26 @@ impl Registry {
     async fn tell_adoption(&self, status: &AdoptionStatus) {
         let (Some(request), Some(report)) = (&status.request, &status.report) else { return };
         let path = request.path.display();
-        match status.state {
-            AdoptionState::Failed => {
-                let reason = status.error.as_deref().unwrap_or_default();
-                tracing::error!(%path, reason, "a folder was not adopted whole");
-                self.log_activity(ActivityLevel::Error, format!("ERROR -- adopting {path}: {reason}")).await;
-            }
-            _ => {
-                let entries: u64 = report.catalogs.iter().map(|catalog| catalog.added).sum();
-                let images = report.gallery.as_ref().map_or(0, |gallery| gallery.added);
-                let state = status.state.as_str();
-                tracing::info!(%path, state, entries, images, warnings = report.warnings_total, "a folder was adopted");
-                let text = format!("OK -- adopted {path}: +{entries} entries, +{images} images");
-                self.log_activity(ActivityLevel::Ok, text).await;
-            }
+        if status.state == AdoptionState::Failed {
+            let reason = status.error.as_deref().unwrap_or_default();
+            tracing::error!(%path, reason, "a folder was not adopted whole");
+            self.log_activity(ActivityLevel::Error, format!("ERROR -- adopting {path}: {reason}")).await;
+            let message = format!("Adopting {path} failed: {reason}");
+            let data = json!({ "path": request.path, "error": reason });
+            self.tell("adoption.failed", Severity::Error, message, data);
+            return;
         }
+        let entries: u64 = report.catalogs.iter().map(|catalog| catalog.added).sum();
+        let (entries, images) =
+            (entries + report.files.adopted, report.gallery.as_ref().map_or(0, |gallery| gallery.added));
+        let (state, warnings) = (status.state.as_str(), report.warnings_total);
+        tracing::info!(%path, state, entries, images, warnings, "adopting a folder has ended");
+        let text = format!("OK -- adopting {path}: {state}, +{entries} entries, +{images} images");
+        self.log_activity(ActivityLevel::Ok, text).await;
+        let data =
+            json!({ "path": request.path, "entries": entries, "images": images, "warnings": warnings });
+        let kind = format!("adoption.{state}");
+        self.tell(&kind, Severity::Success, format!("Adopting {path}: {state}"), data);
     }
 }
 

@@ -99,7 +99,7 @@ pub struct FileFinding {
     pub files: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// Model files that no catalog knows, before anything was taken.
+    /// Model files that no catalog knows, those of the adopted folder included.
     pub unlisted: u64,
     /// Unlisted files that became entries.
     pub adopted: u64,

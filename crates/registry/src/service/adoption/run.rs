@@ -21,6 +21,8 @@ pub(super) struct Run {
     /// Whether the folder is the data folder itself.
     pub(super) is_in_place: bool,
     pub(super) report: AdoptionReport,
+    /// Files of entries that a dry run would have added.
+    pub(super) planned: HashSet<ModelPath>,
     /// Entries that this run made of unlisted files.
     pub(super) made: HashSet<EntryId>,
     /// The hash of what we last wrote into each sidecar.
@@ -46,6 +48,7 @@ impl Run {
             folder,
             is_in_place,
             report,
+            planned: HashSet::new(),
             made: HashSet::new(),
             written: HashMap::new(),
             stop,
@@ -90,7 +93,7 @@ impl Run {
             files.bytes += fact.stamp.size_bytes;
             files.hashed += u64::from(fact.sha256.is_some());
         }
-        files.unlisted = library.unlisted().count() as u64;
+        files.unlisted = library.unlisted().filter(|(path, _)| !self.planned.contains(*path)).count() as u64;
         drop(library);
         if let Some(tree) = found.filter(|_| !self.report.files.is_models_dir) {
             let text = format!(

@@ -62,7 +62,8 @@ impl Run {
         let mut told: Vec<Told> = told.collect();
         if self.request.is_dry && self.request.unlisted {
             // They would be entries by now.
-            told.extend(library.unlisted().map(|(path, fact)| {
+            let unlisted = library.unlisted().filter(|(path, _)| !self.planned.contains(*path));
+            told.extend(unlisted.map(|(path, fact)| {
                 let size_bytes = fact.stamp.size_bytes;
                 let entry = Entry {
                     id: EntryId::new(self.registry.now()),
@@ -163,7 +164,7 @@ impl Run {
             };
             match self.registry.keep_local_media(media).await? {
                 Kept::Unusable(reason) => {
-                    self.report.warn(format!("`{}` was left out: {reason}", preview.path))
+                    self.report.warn(format!("`{}` was left out: {reason}", preview.path));
                 }
                 Kept::New | Kept::Known => {
                     self.report.sidecars.previews_added += 1;
@@ -214,8 +215,8 @@ impl Run {
     ) -> Result<()> {
         let Some(path) = flavour.beside(&entry.path) else { return Ok(()) };
         let last = self.written.get(&path).copied();
-        let (root, entry) = (self.registry.inner.config.models_dir.clone(), Arc::clone(entry));
-        let write = move || write_beside(&root, flavour, (&entry.path, &fact), &entry.document, last);
+        let (tree, entry) = (self.registry.inner.tree.clone(), Arc::clone(entry));
+        let write = move || write_beside(&tree, flavour, (&entry.path, &fact), &entry.document, last);
         match self.registry.blocking("writing a sidecar", write).await? {
             Writing::Written(sha256) => {
                 self.report.sidecars.written += 1;

@@ -85,7 +85,7 @@ impl Run {
     fn unlisted_files(&self) -> Vec<(ModelPath, u64, Beside)> {
         let library = self.registry.library();
         let is_there = |path: &ModelPath| library.file(path).is_some();
-        let unlisted = library.unlisted();
+        let unlisted = library.unlisted().filter(|(path, _)| !self.planned.contains(*path));
         let mut files: Vec<_> = unlisted
             .map(|(path, fact)| {
                 (path.clone(), fact.stamp.size_bytes, Beside::of(path, &self.written, is_there))

@@ -123,7 +123,7 @@ impl Registry {
             Err(reason) => return Ok(Kept::Unusable(reason)),
         };
         let folder = shard(id);
-        record.kind = if placed.format.is_video() { "video" } else { "image" }.to_owned();
+        if placed.format.is_video() { "video" } else { "image" }.clone_into(&mut record.kind);
         placed.format.extension().clone_into(&mut record.extension);
         record.file_path = format!("{folder}/{id}{}", placed.format.extension());
         record.thumb_path = placed.thumb_size.map(|_| format!("{folder}/{id}.thumb.jpg"));

@@ -84,23 +84,39 @@ fn of_model(value: &Value, entry: &Entry, size_bytes: u64) -> Said {
     version.map_or_else(Said::default, |version| civitai_info::of_version(version, entry, size_bytes))
 }
 
+/// The object for an entry with something that a user would read there; `None` for a bare file.
 pub(super) fn written(document: &EntryDocument) -> Option<Map<String, Value>> {
-    let base_model = super::write::base_model(document).unwrap_or_default().to_lowercase();
-    let version = ["sdxl", "pony", "illustrious", "noobai"].iter().any(|name| base_model.contains(name));
-    let version = match () {
-        () if version => "SDXL",
-        () if base_model.starts_with("sd 1") || base_model.starts_with("sd1") => "SD1",
-        () if base_model.starts_with("sd 2") || base_model.starts_with("sd2") => "SD2",
-        () if base_model.starts_with("sd 3") || base_model.starts_with("sd3") => "SD3",
-        () => "Unknown",
-    };
-    let value = json!({
-        "description": document.text("description"),
-        "sd version": version,
-        "activation text": super::write::words(document).join(", "),
-        "preferred weight": document.number("strength").unwrap_or(0.0),
-        "negative text": document.text("negative_words"),
-        "notes": document.text("notes"),
-    });
-    super::write::object(value)
+    let words = super::write::words(document).join(", ");
+    let strength = document.number("strength").unwrap_or(0.0);
+    let texts = ["description", "negative_words", "notes"].map(|field| document.text(field));
+    if words.is_empty() && strength == 0.0 && texts.iter().all(|text| text.is_empty()) {
+        return None;
+    }
+    let [description, negative, notes] = texts;
+    super::write::object(json!({
+        "description": description,
+        "sd version": version_of(super::write::base_model(document).unwrap_or_default()),
+        "activation text": words,
+        "preferred weight": strength,
+        "negative text": negative,
+        "notes": notes,
+    }))
+}
+
+/// The program's word for a base model.
+fn version_of(base_model: &str) -> &'static str {
+    const STARTS: [(&str, &str); 10] = [
+        ("sdxl", "SDXL"),
+        ("pony", "SDXL"),
+        ("illustrious", "SDXL"),
+        ("noobai", "SDXL"),
+        ("sd 1", "SD1"),
+        ("sd1", "SD1"),
+        ("sd 2", "SD2"),
+        ("sd2", "SD2"),
+        ("sd 3", "SD3"),
+        ("sd3", "SD3"),
+    ];
+    let base_model = base_model.to_lowercase();
+    STARTS.iter().find(|(start, _)| base_model.starts_with(start)).map_or("Unknown", |(_, word)| word)
 }

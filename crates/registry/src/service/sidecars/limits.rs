@@ -32,7 +32,9 @@ pub(super) fn tamed(mut said: Said) -> Said {
     }
     for list in [&mut facts.tags, &mut facts.trained_words, &mut said.own.trigger_words, &mut said.own.tags] {
         list.truncate(WORDS);
-        list.iter_mut().for_each(|word| cut_text(word, SHORT));
+        for word in list.iter_mut() {
+            cut_text(word, SHORT);
+        }
     }
     said
 }

@@ -69,7 +69,7 @@ pub(in crate::service) fn read_beside(
             Err(error) => reading.faults.push(format!("`{path}` was left out: {error}")),
         }
     }
-    reading.said = together(all);
+    reading.said = together(&all);
     reading
 }
 
@@ -94,9 +94,9 @@ fn understood(flavour: SidecarFlavour, value: &Value, entry: &Entry, size_bytes:
 }
 
 /// What they say together: CivitAI's facts in the order of flavours, a user's words in another.
-fn together(all: Vec<(SidecarFlavour, Said)>) -> Said {
+fn together(all: &[(SidecarFlavour, Said)]) -> Said {
     let mut facts = Said::default();
-    for (_, said) in &all {
+    for (_, said) in all {
         facts.add(Said { own: super::Own::default(), ..said.clone() });
     }
     let mut own = Said::default();

@@ -210,8 +210,7 @@ fn hostile_sidecars_cost_a_warning_each_and_nothing_else() {
             assert_eq!(
                 (reading.faults.len(), &reading.said),
                 (1, &Said::default()),
-                "{flavour:?} {:.20}",
-                text
+                "{flavour:?} {text:.20}"
             );
             assert!(reading.faults[0].starts_with("`loras/style."), "{:?}", reading.faults);
         }

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::{a1111, civitai_info, lora_manager, stability_matrix};
 use crate::domain::{EntryDocument, FileFact, ModelPath, Sha256, SidecarFlavour};
-use crate::files::{Folder, Kind, read_open};
+use crate::files::{Kind, ModelsTree, read_open};
 
 /// The largest sidecar that is added to, bytes.
 const MAX_BYTES: u64 = 8 << 20;
@@ -31,15 +31,15 @@ pub(in crate::service) enum Writing {
 
 /// Writes one sidecar of a model; blocking. `last_written` is the hash of what we wrote there before.
 pub(in crate::service) fn write_beside(
-    root: &Path,
+    tree: &ModelsTree,
     flavour: SidecarFlavour,
     model: (&ModelPath, &FileFact),
     document: &EntryDocument,
     last_written: Option<Sha256>,
 ) -> Writing {
     let Some(path) = flavour.beside(model.0) else { return Writing::Unchanged };
-    let Some(ours) = content(root, flavour, model, document) else { return Writing::Unchanged };
-    match write(root, flavour, &path, ours, last_written) {
+    let Some(ours) = content(tree.root(), flavour, model, document) else { return Writing::Unchanged };
+    match write(tree, flavour, &path, ours, last_written) {
         Ok(writing) => writing,
         Err(error) => Writing::Refused(error.to_string()),
     }
@@ -67,13 +67,13 @@ fn content(
 }
 
 fn write(
-    root: &Path,
+    tree: &ModelsTree,
     flavour: SidecarFlavour,
     path: &ModelPath,
     ours: Map<String, Value>,
     last_written: Option<Sha256>,
 ) -> io::Result<Writing> {
-    let folder = Folder::open(root, path.folder.as_str())?;
+    let folder = tree.open(path.folder.as_str())?;
     let old = match folder.item(path.file.as_str())?.map(|item| item.kind) {
         None => None,
         Some(Kind::File) => Some(read_open(folder.read(path.file.as_str())?, MAX_BYTES)?),
@@ -90,7 +90,7 @@ fn write(
     if flavour == SidecarFlavour::A1111 && old.is_some() && !a1111::is_known(&Value::Object(fields.clone())) {
         return Ok(Writing::Refused("another program keeps something else under this name".to_owned()));
     }
-    if !overlay(&mut fields, ours, is_ours) && old.is_some() {
+    if !overlay(&mut fields, ours, is_ours || old.is_none()) && old.is_some() {
         return Ok(Writing::Unchanged);
     }
     let text = serde_json::to_vec_pretty(&fields)?;
@@ -114,6 +114,8 @@ fn overlay(fields: &mut Map<String, Value>, ours: Map<String, Value>, is_ours: b
                 has_changed = true;
             }
             (Some(_), _) => {}
+            // What says nothing is no gain for somebody else's file.
+            (None, value) if !is_ours && says_nothing(&value) => {}
             (None, value) => {
                 fields.insert(name, without_nulls(value));
                 has_changed = true;

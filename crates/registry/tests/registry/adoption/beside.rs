@@ -173,6 +173,9 @@ both_databases! {
         write_json(&home, "loras/other.json", &json!({"modelVersions": [], "name": "SD.Next's"}));
         let before = snapshot_of(&home.models);
         let registry = home.open().await;
+        let entry = |name: &str| json!({"file": format!("{name}.safetensors"), "dest": "loras", "notes": "mine"});
+        let own = json!([entry("linked"), entry("broken"), entry("other")]);
+        registry.import(CatalogName::Loras, own.to_string().as_bytes()).await.unwrap();
         let report = adopt(&registry, &home, true, &[SidecarFlavour::A1111]).await;
         assert_eq!((report.sidecars.written, report.sidecars.not_written), (0, 3), "{:?}", report.warnings);
         assert_eq!(fs::read_to_string(&outside).unwrap(), "{}");

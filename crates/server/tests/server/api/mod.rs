@@ -1,6 +1,7 @@
 //! What every surface shares: access, bodies, the wire; and the studio's models, downloads, files and bin.
 
 mod access;
+mod adoption;
 mod bin;
 mod bodies;
 mod catalog;
