@@ -50,7 +50,7 @@ pub(super) struct MenuItem {
 }
 
 /// The pages in the order of the menu.
-const MENU: [(&str, &str, &str); 10] = [
+const MENU: [(&str, &str, &str); 9] = [
     ("/", "library", "Library"),
     ("/add", "plus", "Add"),
     ("/downloads", "download", "Downloads"),
@@ -60,7 +60,6 @@ const MENU: [(&str, &str, &str); 10] = [
     ("/activity", "activity", "Activity"),
     ("/disk", "disk", "Disk"),
     ("/settings", "settings", "Settings"),
-    ("/docs", "open", "API"),
 ];
 
 impl Frame {
