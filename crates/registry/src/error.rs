@@ -13,6 +13,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Thing {
     /// A catalog entry, named by file.
     Entry,
+    /// An edit of entries, named by its id.
+    Edit,
     /// A download job.
     Download,
     /// An item of the bin.
@@ -143,6 +145,7 @@ impl fmt::Display for Thing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Entry => "entry",
+            Self::Edit => "edit",
             Self::Download => "download",
             Self::BinItem => "bin item",
             Self::Quarantined => "quarantined file",

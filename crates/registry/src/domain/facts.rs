@@ -1,15 +1,48 @@
 //! What an upstream says of an entry, and how it is taken over without touching a user's word.
 //!
-//! A field that differs from what the last fetch said was changed by a user, and stays. Nothing is ever emptied, and no
-//! tag is ever taken away.
+//! A field that a user edited, or that differs from what the last fetch said, holds a user's word, and stays
+//! ([`Sayings::is_users`]). Nothing is ever emptied, and no tag is ever taken away.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
 use super::{EntryDocument, FieldValue};
 
+/// Who says what stands in a field of an entry.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FactOrigin {
+    /// A user, by an edit or in the catalog file.
+    User,
+    /// The file itself.
+    File,
+    /// CivitAI.
+    #[default]
+    Civitai,
+    /// Hugging Face.
+    HuggingFace,
+    /// The catalog that the entry came with.
+    Catalog,
+}
+
+/// Who said what of one entry.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Sayings {
+    /// What the last fetches said, by field.
+    pub said: Map<String, Value>,
+    /// Who said it, by field.
+    pub origins: BTreeMap<String, FactOrigin>,
+    /// Fields that hold a user's word because of an edit.
+    pub users: BTreeSet<String>,
+}
+
 /// What is known of a file from elsewhere; everything can be absent.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Facts {
+    /// Who says all of it.
+    pub origin: FactOrigin,
+    /// Fields of the entry that Hugging Face says and not `origin`.
+    pub by_hub: BTreeSet<&'static str>,
     /// A name for people, cleaned.
     pub name: Option<String>,
     /// CivitAI's word for the base model.
@@ -53,14 +86,77 @@ pub struct TakenOver {
     pub changes: Vec<String>,
     /// What was said; to be handed in at the next fetch.
     pub said: Map<String, Value>,
+    /// Who said it, by field.
+    pub origins: BTreeMap<String, FactOrigin>,
 }
 
 /// The tag of what is for adults.
 const NSFW: &str = "nsfw";
 
-/// Takes facts over. `last` is what the last fetch said; empty before the first.
-pub fn take_over(document: &mut EntryDocument, facts: &Facts, last: &Map<String, Value>) -> TakenOver {
-    let mut work = Work { document, last, done: TakenOver::default() };
+impl FactOrigin {
+    /// Every origin.
+    pub const ALL: [Self; 5] = [Self::User, Self::File, Self::Civitai, Self::HuggingFace, Self::Catalog];
+
+    /// The stored and shown name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::File => "file",
+            Self::Civitai => "civitai",
+            Self::HuggingFace => "huggingface",
+            Self::Catalog => "catalog",
+        }
+    }
+
+    /// The origin of that name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|origin| origin.as_str() == name)
+    }
+}
+
+impl Sayings {
+    /// Whether a field holds a user's word. The only place that knows.
+    pub fn is_users(&self, document: &EntryDocument, field: &str) -> bool {
+        let differs = |said: &Value| match (said, document.get(field)) {
+            // A list that has all that was said only got more.
+            (Value::Array(said), Some(own)) => {
+                !said.iter().all(|word| own.texts().any(|own| Some(own) == word.as_str()))
+            }
+            (said, own) => own.is_none_or(|own| own != *said),
+        };
+        self.users.contains(field) || self.said.get(field).is_some_and(differs)
+    }
+
+    /// Who says what stands in a field.
+    pub fn origin_of(&self, document: &EntryDocument, field: &str) -> FactOrigin {
+        if self.is_users(document, field) {
+            return FactOrigin::User;
+        }
+        match self.origins.get(field) {
+            Some(origin) => *origin,
+            // Facts that were fetched before their origin was kept.
+            None if !self.said.contains_key(field) => FactOrigin::Catalog,
+            None if document.id("civitai_version_id").is_some() => FactOrigin::Civitai,
+            None => FactOrigin::HuggingFace,
+        }
+    }
+
+    /// What came of taking facts over is known from now on.
+    pub fn extend(&mut self, taken: TakenOver) {
+        self.said.extend(taken.said);
+        self.origins.extend(taken.origins);
+    }
+}
+
+impl Facts {
+    fn origin_of(&self, field: &str) -> FactOrigin {
+        if self.by_hub.contains(field) { FactOrigin::HuggingFace } else { self.origin }
+    }
+}
+
+/// Takes facts over beside what was said before.
+pub fn take_over(document: &mut EntryDocument, facts: &Facts, sayings: &Sayings) -> TakenOver {
+    let mut work = Work { document, sayings, done: TakenOver::default() };
     work.replace("civitai_base_model", facts.civitai_base_model.as_deref(), |value| {
         Some(format!("civitai_base_model={value}"))
     });
@@ -93,19 +189,20 @@ pub fn take_over(document: &mut EntryDocument, facts: &Facts, last: &Map<String,
     }
     work.fill("size_bytes", facts.size_bytes.map(Value::from), |value| format!("size_bytes={value}"));
     work.tag_nsfw(facts.is_nsfw);
-    work.done
+    let mut done = work.done;
+    done.origins = done.said.keys().map(|field| (field.clone(), facts.origin_of(field))).collect();
+    done
 }
 
 struct Work<'a> {
     document: &'a mut EntryDocument,
-    last: &'a Map<String, Value>,
+    sayings: &'a Sayings,
     done: TakenOver,
 }
 
 impl Work<'_> {
-    /// Whether somebody changed the field after the last fetch.
     fn is_users(&self, field: &str) -> bool {
-        self.last.get(field).is_some_and(|said| self.document.get(field).is_none_or(|own| own != *said))
+        self.sayings.is_users(self.document, field)
     }
 
     fn is_empty(&self, field: &str) -> bool {
@@ -166,8 +263,10 @@ impl Work<'_> {
         if said.is_empty() {
             return;
         }
+        let is_edited = self.sayings.users.contains(field);
         let said_before: Vec<&str> = self
-            .last
+            .sayings
+            .said
             .get(field)
             .and_then(Value::as_array)
             .into_iter()
@@ -176,7 +275,8 @@ impl Work<'_> {
             .collect();
         let own: Vec<String> = self.document.texts(field).map(str::to_owned).collect();
         // What was said before and is gone now was taken out by a user.
-        let kept_out = |word: &String| said_before.contains(&word.as_str()) && !own.contains(word);
+        let kept_out =
+            |word: &String| is_edited || (said_before.contains(&word.as_str()) && !own.contains(word));
         let added: Vec<&String> = said.iter().filter(|word| !own.contains(word) && !kept_out(word)).collect();
         let count = added.len();
         if count > 0 {
@@ -189,7 +289,7 @@ impl Work<'_> {
 
     /// Adds the tag once; a user may take it out for good.
     fn tag_nsfw(&mut self, is_nsfw: bool) {
-        let was_said = self.last.get(NSFW) == Some(&Value::Bool(true));
+        let was_said = self.sayings.said.get(NSFW) == Some(&Value::Bool(true));
         let has_it = self.document.texts("tags").any(|tag| tag.eq_ignore_ascii_case(NSFW));
         if is_nsfw && !has_it && !was_said {
             let tags: Vec<Value> = self.document.texts("tags").chain([NSFW]).map(Value::from).collect();
@@ -229,11 +329,17 @@ mod tests {
         }
     }
 
+    fn saying(taken: TakenOver) -> Sayings {
+        let mut sayings = Sayings::default();
+        sayings.extend(taken);
+        sayings
+    }
+
     #[test]
     fn facts_fill_an_entry_and_are_told_in_the_words_of_the_log() {
         let mut entry =
             document(json!({"name": "ink", "file": "a.pt", "tags": ["mine"], "civitai_model_id": "7"}));
-        let taken = take_over(&mut entry, &facts(), &Map::new());
+        let taken = take_over(&mut entry, &facts(), &Sayings::default());
         let expected = [
             "civitai_base_model=SDXL 1.0",
             "base_model=SDXL 1.0",
@@ -251,14 +357,14 @@ mod tests {
             json!("7"),
             "an id stays as it is written"
         );
-        let again = take_over(&mut entry, &facts(), &taken.said);
+        let again = take_over(&mut entry, &facts(), &saying(taken));
         assert_eq!(again.changes, [] as [String; 0]);
     }
 
     #[test]
     fn what_a_user_changed_after_a_fetch_stays() {
         let mut entry = document(json!({"file": "a.pt", "base_model": "Mine"}));
-        let taken = take_over(&mut entry, &facts(), &Map::new());
+        let taken = take_over(&mut entry, &facts(), &Sayings::default());
         assert_eq!(entry.get("base_model").unwrap().to_value(), "Mine");
         entry.set("name", "My name");
         entry.set("civitai_tags", vec!["style", "own"]);
@@ -266,7 +372,7 @@ mod tests {
         entry.set("civitai_version", "mine");
         let newer = Facts { name: Some("Soft Ink v2".into()), version: Some("v2".into()), ..facts() };
         let mut expected = entry.clone();
-        let again = take_over(&mut entry, &newer, &taken.said);
+        let again = take_over(&mut entry, &newer, &saying(taken));
         assert_eq!(again.changes, [] as [String; 0]);
         expected.set("civitai_tags", vec!["style", "own"]);
         assert_eq!(entry, expected);
@@ -277,7 +383,40 @@ mod tests {
         let before =
             json!({"name": "Mine", "name_locked": true, "civitai_version": "v1", "trainedWords": ["a"]});
         let mut entry = document(before.clone());
-        take_over(&mut entry, &Facts { name: Some("Other".into()), ..Facts::default() }, &Map::new());
+        take_over(&mut entry, &Facts { name: Some("Other".into()), ..Facts::default() }, &Sayings::default());
         assert_eq!(entry, document(before));
+    }
+
+    #[test]
+    fn what_a_user_edited_before_the_first_fetch_stays() {
+        let before = json!({"file": "a.pt", "name": "Mine", "trainedWords": ["own"]});
+        let mut entry = document(before);
+        let users = ["name", "trainedWords"].map(str::to_owned).into();
+        let taken = take_over(&mut entry, &facts(), &Sayings { users, ..Sayings::default() });
+        assert_eq!(
+            (entry.text("name"), entry.texts("trainedWords").collect::<Vec<_>>()),
+            ("Mine", vec!["own"])
+        );
+        assert_eq!(taken.said["name"], "Soft Ink v1", "what was said is kept for when it is given back");
+    }
+
+    #[test]
+    fn each_field_has_an_origin() {
+        let mut entry =
+            document(json!({"file": "a.pt", "name": "a", "notes": "n", "size_gb": 1.5, "rating": 5}));
+        let by_hub = ["lastModified"].into();
+        let mut sayings = saying(take_over(&mut entry, &Facts { by_hub, ..facts() }, &Sayings::default()));
+        sayings.users.insert("notes".to_owned());
+        entry.set("civitai_version", "mine");
+        let origin = |field| sayings.origin_of(&entry, field);
+        assert_eq!(origin("name"), FactOrigin::Civitai);
+        assert_eq!(origin("lastModified"), FactOrigin::HuggingFace);
+        assert_eq!((origin("notes"), origin("civitai_version")), (FactOrigin::User, FactOrigin::User));
+        assert_eq!(origin("rating"), FactOrigin::Catalog);
+        let old = Sayings { origins: BTreeMap::new(), ..sayings };
+        assert_eq!(old.origin_of(&entry, "name"), FactOrigin::HuggingFace, "no CivitAI version is known");
+        for origin in FactOrigin::ALL {
+            assert_eq!(FactOrigin::parse(origin.as_str()), Some(origin));
+        }
     }
 }

@@ -40,6 +40,10 @@ id! {
     EntryId
 }
 id! {
+    /// One edit, of one entry or of many.
+    EditId
+}
+id! {
     /// One download job.
     DownloadId
 }

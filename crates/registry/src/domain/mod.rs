@@ -9,6 +9,7 @@ pub(crate) mod catalog_file;
 mod display_name;
 mod document;
 mod download;
+mod edit;
 mod entry;
 mod evaluation;
 mod facts;
@@ -36,14 +37,15 @@ pub use catalog::{CatalogName, Category};
 pub use display_name::{added_name, cleaned_name};
 pub use document::{EntryDocument, FieldValue};
 pub use download::{Download, DownloadState, Progress, StatusWord, Trigger};
+pub use edit::{EditedFields, EntryEdit};
 pub use entry::{Entry, Origin, PairRole};
 pub use evaluation::{EvaluationLane, EvaluationState};
-pub use facts::{Facts, TakenOver, take_over};
+pub use facts::{FactOrigin, Facts, Sayings, TakenOver, take_over};
 pub use generation::{
     Dependency, DependencySource, clean_prompt, dependencies, inferred_process, workflow_type,
 };
 pub use ids::{
-    AdoptionId, BinItemId, DownloadId, EntryId, EvaluationId, QuarantineId, TeamId, TeamKeyId, UploadId,
+    AdoptionId, BinItemId, DownloadId, EditId, EntryId, EvaluationId, QuarantineId, TeamId, TeamKeyId, UploadId,
 };
 pub use media::{MediaFormat, SNIFFED_BYTES};
 pub use merge::{FieldConflict, MergedEntry, merge_entry};

@@ -10,7 +10,7 @@ use super::import::Places;
 use crate::domain::{CatalogName, Category, Entry, EntryDocument, EntryId};
 use crate::error::{Error, Result, Thing};
 use crate::library::{CatalogChange, CatalogHead, Placed};
-use crate::store::FinishedUpload;
+use crate::store::{Beside, FinishedUpload};
 
 /// The right to change catalogs; whoever holds it sees a library that nobody else changes.
 pub(super) type CatalogTurn = OwnedMutexGuard<()>;
@@ -32,20 +32,20 @@ impl Registry {
     ///
     /// Runs to its end although the caller may give up waiting, so that memory never misses what the database has.
     pub(super) async fn commit(&self, turn: CatalogTurn, changes: Vec<CatalogChange>) -> Result<()> {
-        self.commit_of(turn, changes, None).await
+        self.commit_with(turn, changes, None).await
     }
 
-    /// As [`Registry::commit`]; in the same transaction that upload is done.
-    pub(super) async fn commit_of(
+    /// As [`Registry::commit`], with what is `beside` the changes in the same transaction.
+    pub(super) async fn commit_with(
         &self,
         turn: CatalogTurn,
         changes: Vec<CatalogChange>,
-        done: Option<FinishedUpload>,
+        beside: Option<Beside>,
     ) -> Result<()> {
         let registry = self.clone();
         self.uninterrupted(async move {
             let _turn = turn;
-            registry.inner.store.apply_catalog_changes(&changes, done.as_ref()).await?;
+            registry.inner.store.apply_catalog_changes(&changes, beside.as_ref()).await?;
             let mut library = registry.library_mut();
             for change in changes {
                 library.apply(change);
@@ -93,17 +93,17 @@ impl Registry {
                 changed_version: change.head.version,
             });
         }
-        self.commit_of(turn, vec![change], done).await?;
+        self.commit_with(turn, vec![change], done.map(Beside::Upload)).await?;
         Ok(entry)
     }
 
     /// Changes an entry's document; its path stays. Nothing is written when nothing changed.
-    pub(crate) async fn update_entry(
+    pub(super) async fn update_entry(
         &self,
+        turn: CatalogTurn,
         id: EntryId,
         edit: impl FnOnce(&mut EntryDocument),
     ) -> Result<Arc<Entry>> {
-        let turn = self.catalog_turn().await;
         let old = self
             .library()
             .placed(id)

@@ -13,6 +13,7 @@ mod control;
 mod doctor;
 mod downloads;
 mod duplicates;
+mod edits;
 mod enqueue;
 mod entries;
 mod environment;
@@ -82,6 +83,7 @@ pub use civitai::{
 pub use doctor::{Check, CheckOutcome, Health};
 pub use downloads::{BatchReport, DownloadFilter, Enqueue, Enqueued, JobState, Placement, Skipped};
 pub use duplicates::{DuplicateFile, DuplicateGroup, DuplicateReport, Sameness};
+pub use edits::{EditedEntries, EntriesEdited, EntryDetail, EntryEdited, PastEdit, RevertConflict};
 pub use environment::EnvSetting;
 pub use evaluations::{
     BaseRequest, BuiltIn, EvaluationAnswer, EvaluationCheck, EvaluationHealth, EvaluationRequest,

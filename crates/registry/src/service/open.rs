@@ -82,6 +82,7 @@ impl Registry {
         registry.sample_space().await;
         registry.apply_download_settings(&stored);
         registry.open_bin().await?;
+        registry.open_edits().await?;
         registry.open_catalog_files().await?;
         registry.open_downloads().await?;
         registry.open_studio().await?;

@@ -1,6 +1,7 @@
 //! The list of entries for people and programs at size: words, filters, orders, pages, counts.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,7 +10,9 @@ use uuid::Uuid;
 use super::catalog::{known_state, status_beside};
 use super::{EntryState, Registry, Stats, bad_cursor};
 use crate::domain::search::TypedWord;
-use crate::domain::{Dimension, EntryFilter, EntryId, EntryQuery, Sort, SortField, StatusWord};
+use crate::domain::{
+    Dimension, DownloadState, Entry, EntryFilter, EntryId, EntryQuery, Sort, SortField, StatusWord,
+};
 use crate::error::{Error, Result};
 use crate::library::{Facets, Library, Mark, OrderKey, Search};
 
@@ -57,15 +60,9 @@ impl Registry {
         let sort = sort_of(query);
         let fingerprint = fingerprint(&query.filter, sort);
         let after = query.cursor.as_deref().map(|cursor| mark_of(cursor, fingerprint)).transpose()?;
-        let jobs = if asks_for_status(query) { self.inner.jobs.states_by_entry() } else { Vec::new() };
+        let jobs = self.job_states(&query.filter, query.wants_facets);
         let library = self.library();
-        let statuses: Vec<(EntryId, StatusWord)> = jobs
-            .into_iter()
-            .filter_map(|(id, job, force)| {
-                let is_present = library.file(&library.entry(id)?.path).is_some();
-                Some((id, status_beside(job, force, is_present)))
-            })
-            .collect();
+        let statuses = statuses(&library, jobs);
         let found = library.search(&Search {
             filter: &query.filter,
             sort,
@@ -80,14 +77,38 @@ impl Registry {
         let next_cursor = found.last.map(|mark| cursor_of(fingerprint, mark));
         Ok(EntryPage { items, next_cursor, total: found.total, facets: found.facets })
     }
+
+    /// Every entry that a filter finds. Looks at all of them, so it belongs on no async thread.
+    pub(super) fn find_all(&self, filter: &EntryFilter, sort: Sort) -> Result<Vec<Arc<Entry>>> {
+        check(filter)?;
+        let jobs = self.job_states(filter, false);
+        let library = self.library();
+        let statuses = statuses(&library, jobs);
+        let rows = usize::MAX - 1;
+        let search = Search { filter, sort, after: None, rows, wants_facets: false, statuses: &statuses };
+        Ok(library.search(&search).entries)
+    }
+
+    /// What the jobs do, when it matters. Asked for without the library's lock, so that the two never wait for each other.
+    fn job_states(&self, filter: &EntryFilter, wants_facets: bool) -> Vec<EntryJob> {
+        let matters = wants_facets || filter.selections.contains_key(&Dimension::Status);
+        if matters { self.inner.jobs.states_by_entry() } else { Vec::new() }
+    }
 }
 
-fn states(library: &Library, entries: &[std::sync::Arc<crate::domain::Entry>]) -> Vec<EntryState> {
+/// What the job of an entry does, and whether it replaces a present file.
+type EntryJob = (EntryId, DownloadState, bool);
+
+fn states(library: &Library, entries: &[Arc<Entry>]) -> Vec<EntryState> {
     entries.iter().map(|entry| known_state(library, entry, &mut Stats::default())).collect()
 }
 
-fn asks_for_status(query: &EntryQuery) -> bool {
-    query.wants_facets || query.filter.selections.contains_key(&Dimension::Status)
+fn statuses(library: &Library, jobs: Vec<EntryJob>) -> Vec<(EntryId, StatusWord)> {
+    let status = |(id, job, force)| {
+        let is_present = library.file(&library.entry(id)?.path).is_some();
+        Some((id, status_beside(job, force, is_present)))
+    };
+    jobs.into_iter().filter_map(status).collect()
 }
 
 /// Without a wish: what fits best when words are looked for, else by name.

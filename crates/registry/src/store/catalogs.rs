@@ -8,6 +8,9 @@ use sqlx::QueryBuilder;
 use uuid::Uuid;
 
 use super::activity::{INSERT_ACTIVITY, PRUNE_ACTIVITY};
+use super::edits::{
+    self, INSERT_CHANGES, INSERT_EDIT, INSERT_USER_FACTS, OR_UPDATE_USER_FACTS, StoredEdit, written,
+};
 use super::uploads::{FINISH_UPLOAD, FinishedUpload};
 use super::{Store, on_db};
 use crate::domain::{CatalogName, Category, Entry, EntryDocument, EntryId, ModelFolder};
@@ -64,6 +67,15 @@ struct EntryRow {
     document: String,
 }
 
+/// What becomes durable together with a change of catalogs.
+#[derive(Debug, Clone)]
+pub(crate) enum Beside {
+    /// That upload is done and told of.
+    Upload(FinishedUpload),
+    /// A user's edit can be undone, and no fetch overwrites it.
+    Edit(StoredEdit),
+}
+
 impl Store {
     /// Everything, one change a catalog that was ever used.
     pub(crate) async fn load_catalogs(&self) -> Result<Vec<CatalogChange>> {
@@ -92,11 +104,11 @@ impl Store {
         Ok(changes)
     }
 
-    /// Makes changes durable, all or none; in the same transaction that upload is done and told of.
+    /// Makes changes durable, all or none, with what is `beside` them.
     pub(crate) async fn apply_catalog_changes(
         &self,
         changes: &[CatalogChange],
-        done: Option<&FinishedUpload>,
+        beside: Option<&Beside>,
     ) -> Result<()> {
         on_db!(&self.write, pool => {
             let mut transaction = pool.begin().await?;
@@ -144,7 +156,31 @@ impl Store {
                     sqlx::query(DELETE_CATEGORY).bind(name).bind(id).execute(&mut *transaction).await?;
                 }
             }
-            if let Some(FinishedUpload { id, line, oldest }) = done {
+            if let Some(Beside::Edit(edit)) = beside {
+                sqlx::query(INSERT_EDIT)
+                    .bind(edit.id.0)
+                    .bind(edit.at)
+                    .bind(edit.reverts.map(|reverts| reverts.0))
+                    .execute(&mut *transaction)
+                    .await?;
+                for some in edit.changes.chunks(edits::ROWS_A_STATEMENT) {
+                    let mut statement = QueryBuilder::new(INSERT_CHANGES);
+                    statement.push_values(some, |mut row, change| {
+                        row.push_bind(edit.id.0)
+                            .push_bind(change.entry_id.0)
+                            .push_bind(written(&change.fields.old))
+                            .push_bind(written(&change.fields.new))
+                            .push_bind(written(&change.old_user_fields));
+                    });
+                    statement.build().execute(&mut *transaction).await?;
+                    let mut statement = QueryBuilder::new(INSERT_USER_FACTS);
+                    statement.push_values(some, |mut row, change| {
+                        row.push_bind(change.entry_id.0).push_bind(written(&change.user_fields));
+                    });
+                    statement.push(OR_UPDATE_USER_FACTS).build().execute(&mut *transaction).await?;
+                }
+            }
+            if let Some(Beside::Upload(FinishedUpload { id, line, oldest })) = beside {
                 sqlx::query(FINISH_UPLOAD).bind(id.0).execute(&mut *transaction).await?;
                 sqlx::query(INSERT_ACTIVITY)
                     .bind(line.id)

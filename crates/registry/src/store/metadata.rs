@@ -1,11 +1,13 @@
 //! The queue of the metadata fetch, and what the last fetch of each entry said.
 
-use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
 use sqlx::QueryBuilder;
 use uuid::Uuid;
 
+use super::edits::written;
 use super::{Store, on_db};
-use crate::domain::EntryId;
+use crate::domain::{EntryId, Sayings};
 use crate::error::Result;
 
 const LIST: &str = "SELECT entry_id, file, position, state, error FROM metadata_fetches ORDER BY position";
@@ -16,9 +18,8 @@ const OR_QUEUE: &str =
 const CHANGE: &str = "UPDATE metadata_fetches SET state = $2, error = $3 WHERE entry_id = $1";
 const REQUEUE: &str = "UPDATE metadata_fetches SET state = 'queued' WHERE state = 'fetching'";
 const FORGET: &str = "DELETE FROM metadata_fetches WHERE entry_id = $1";
-const LOAD_FACTS: &str = "SELECT document FROM fetched_facts WHERE entry_id = $1";
-const SAVE_FACTS: &str = "INSERT INTO fetched_facts (entry_id, document) VALUES ($1, $2)
-    ON CONFLICT (entry_id) DO UPDATE SET document = excluded.document";
+const SAVE_FACTS: &str = "INSERT INTO fetched_facts (entry_id, document, origins) VALUES ($1, $2, $3)
+    ON CONFLICT (entry_id) DO UPDATE SET document = excluded.document, origins = excluded.origins";
 
 /// Rows a statement.
 const ROWS_A_STATEMENT: usize = 500;
@@ -70,38 +71,25 @@ impl Store {
         Ok(())
     }
 
-    /// What the last fetch said of an entry; empty before the first.
-    pub(crate) async fn load_fetched_facts(&self, id: EntryId) -> Result<Map<String, Value>> {
-        let text: Option<(String,)> =
-            on_db!(&self.read, pool => sqlx::query_as(LOAD_FACTS).bind(id.0).fetch_optional(pool).await)?;
-        // What cannot be read counts as never said.
-        Ok(text.and_then(|(text,)| serde_json::from_str(&text).ok()).unwrap_or_default())
+    /// Remembers what fetches said of an entry, and who said it.
+    pub(crate) async fn save_fetched_facts(&self, id: EntryId, sayings: &Sayings) -> Result<()> {
+        self.save_many_fetched_facts(&[(id, sayings.clone())]).await
     }
 
     /// Remembers what was said of many entries, all or none.
-    pub(crate) async fn save_many_fetched_facts(
-        &self,
-        facts: &[(EntryId, Map<String, Value>)],
-    ) -> Result<()> {
+    pub(crate) async fn save_many_fetched_facts(&self, facts: &[(EntryId, Sayings)]) -> Result<()> {
         if facts.is_empty() {
             return Ok(());
         }
         on_db!(&self.write, pool => {
             let mut transaction = pool.begin().await?;
-            for (id, facts) in facts {
-                let text = serde_json::to_string(facts).expect("a map with text keys is always JSON");
-                sqlx::query(SAVE_FACTS).bind(id.0).bind(&text).execute(&mut *transaction).await?;
+            for (id, sayings) in facts {
+                let origins: BTreeMap<&str, &str> =
+                    sayings.origins.iter().map(|(field, origin)| (field.as_str(), origin.as_str())).collect();
+                let query = sqlx::query(SAVE_FACTS).bind(id.0).bind(written(&sayings.said)).bind(written(&origins));
+                query.execute(&mut *transaction).await?;
             }
             transaction.commit().await?;
-        });
-        Ok(())
-    }
-
-    /// Remembers what a fetch said.
-    pub(crate) async fn save_fetched_facts(&self, id: EntryId, facts: &Map<String, Value>) -> Result<()> {
-        let text = serde_json::to_string(facts).expect("a map with text keys is always JSON");
-        on_db!(&self.write, pool => {
-            sqlx::query(SAVE_FACTS).bind(id.0).bind(&text).execute(pool).await?;
         });
         Ok(())
     }
@@ -110,7 +98,6 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use chrono::DateTime;
-    use serde_json::json;
 
     use super::*;
     use crate::store::testing::both_databases;
@@ -132,16 +119,6 @@ mod tests {
             ]);
             store.queue_fetches(&rows[1..2]).await.unwrap();
             assert_eq!(store.load_fetches().await.unwrap()[0].error, None);
-        }
-
-        async fn the_last_fetched_facts_are_kept_with_their_order(store: Store) {
-            let id = EntryId::new(DateTime::UNIX_EPOCH);
-            assert!(store.load_fetched_facts(id).await.unwrap().is_empty());
-            for facts in [json!({"z": 1, "a": [2]}), json!({"b": "ü"})] {
-                let Value::Object(facts) = facts else { unreachable!() };
-                store.save_fetched_facts(id, &facts).await.unwrap();
-                assert_eq!(store.load_fetched_facts(id).await.unwrap(), facts);
-            }
         }
     }
 }

@@ -208,6 +208,7 @@ fn unreadable(name: &str, cause: impl Into<Box<dyn std::error::Error + Send + Sy
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Beside;
     use crate::store::testing::both_databases;
 
     fn upload() -> StoredUpload {
@@ -234,7 +235,7 @@ mod tests {
             assert_eq!(store.unfinished_uploads().await.unwrap(), std::slice::from_ref(&upload));
             let line = StoredActivity { id: 1, at: upload.uploaded_at, level: "ok".into(), message: "uploaded".into() };
             let finished = FinishedUpload { id: upload.id, line: line.clone(), oldest: 0 };
-            store.apply_catalog_changes(&[], Some(&finished)).await.unwrap();
+            store.apply_catalog_changes(&[], Some(&Beside::Upload(finished))).await.unwrap();
             assert!(store.unfinished_uploads().await.unwrap().is_empty());
             assert_eq!(store.list_activity().await.unwrap(), [line]);
             store.delete_upload(upload.id).await.unwrap();

@@ -122,7 +122,10 @@ fn catalog_routes() -> Router<App> {
         .route("/api/admin/models/export", get(models::export_models))
         .route("/api/admin/loras/export", get(models::export_loras))
         .route("/api/admin/models/{filename}/catalog", axum::routing::delete(entries::remove))
-        .route("/api/admin/entries", get(entries::list).post(entries::add))
+        .route("/api/admin/entries", get(entries::list).post(entries::add).patch(entries::edit_many))
+        .route("/api/admin/entries/{id}", get(entries::show_by_id).patch(entries::edit))
+        .route("/api/admin/entries/{id}/history", get(entries::history))
+        .route("/api/admin/edits/{id}/revert", post(entries::revert))
         .route("/api/admin/entries/by-file/{filename}", get(entries::show))
 }
 

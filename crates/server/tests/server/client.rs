@@ -97,8 +97,17 @@ impl Answer {
 
 /// Ids, paths and amounts that differ from run to run, masked.
 pub(crate) fn masked(value: Value) -> Value {
-    const VARYING: [&str; 8] =
-        ["id", "download_id", "bin_id", "bin_path", "request_id", "free_bytes", "elapsed_ms", "next_cursor"];
+    const VARYING: [&str; 9] = [
+        "id",
+        "edit",
+        "download_id",
+        "bin_id",
+        "bin_path",
+        "request_id",
+        "free_bytes",
+        "elapsed_ms",
+        "next_cursor",
+    ];
     match value {
         Value::Object(fields) => {
             let mask = |(name, value): (String, Value)| {

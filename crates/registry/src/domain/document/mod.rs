@@ -41,7 +41,7 @@ enum Packed {
 pub struct FieldValue<'a>(&'a Packed);
 
 /// The names that most entries have.
-const KNOWN: [&str; 34] = [
+const KNOWN: [&str; 37] = [
     "name",
     "file",
     "dest",
@@ -76,6 +76,9 @@ const KNOWN: [&str; 34] = [
     "images",
     "lastModified",
     "name_locked",
+    "notes",
+    "favorite",
+    "usage_tips",
 ];
 
 impl EntryDocument {
@@ -113,6 +116,11 @@ impl EntryDocument {
             self.fields.reserve_exact(1);
             self.fields.push(Field { name: name_of(field), value });
         }
+    }
+
+    /// Takes a field out.
+    pub fn remove(&mut self, field: &str) {
+        self.fields.retain(|own| own.name != field);
     }
 
     /// The strings of an array field; anything else in it is passed over.

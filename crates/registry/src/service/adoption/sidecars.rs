@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
-
 use super::run::Run;
 use crate::domain::{CatalogName, Entry, EntryId, FileFact, ModelPath, SidecarFlavour};
 use crate::error::Result;
@@ -88,24 +86,19 @@ impl Run {
                 .collect()
         };
         let readings = self.registry.blocking("reading sidecars", read).await?;
-        let mut last = Vec::with_capacity(readings.len());
-        for (id, _) in &readings {
-            last.push(self.registry.inner.store.load_fetched_facts(*id).await?);
-        }
-        self.take_over(readings, last).await
+        self.take_over(readings).await
     }
 
     /// Changes the entries in one transaction.
-    async fn take_over(
-        &mut self,
-        readings: Vec<(EntryId, SidecarReading)>,
-        last: Vec<Map<String, Value>>,
-    ) -> Result<()> {
+    async fn take_over(&mut self, readings: Vec<(EntryId, SidecarReading)>) -> Result<()> {
         let registry = self.registry.clone();
         let turn = registry.catalog_turn().await;
+        let ids: Vec<EntryId> = readings.iter().map(|(id, _)| *id).collect();
+        let mut sayings = registry.inner.store.load_sayings(&ids).await?;
         let mut changes = CatalogName::ALL.map(|name| CatalogChange::of(name, registry.next_head(name)));
         let mut facts = Vec::new();
-        for ((id, reading), last) in readings.into_iter().zip(last) {
+        for (id, reading) in readings {
+            let last = sayings.remove(&id).unwrap_or_default();
             // Files that became entries a moment ago were counted then.
             if !self.made.contains(&id) {
                 self.report.sidecars.count(reading.counts);

@@ -7,11 +7,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
-
 use super::run::Run;
 use crate::domain::{
-    CatalogName, Category, Entry, EntryDocument, EntryId, ModelPath, StyleCategory, category_of_folder,
+    CatalogName, Category, Entry, EntryDocument, EntryId, ModelPath, Sayings, StyleCategory,
+    category_of_folder,
 };
 use crate::error::Result;
 use crate::library::{CatalogChange, Placed};
@@ -54,7 +53,7 @@ const KINDS: [(&str, &str); 7] = [
 struct Made {
     entry: Entry,
     category: Category,
-    said: Map<String, Value>,
+    said: Sayings,
     counts: [u64; 4],
     unreadable: u64,
     warnings: Vec<String>,
@@ -138,7 +137,7 @@ impl Run {
         if !changes.is_empty() {
             registry.commit(turn, changes).await?;
         }
-        facts.retain(|(_, said)| !said.is_empty());
+        facts.retain(|(_, said)| *said != Sayings::default());
         registry.inner.store.save_many_fetched_facts(&facts).await
     }
 }
@@ -149,7 +148,7 @@ fn look_into(root: &Path, path: ModelPath, size_bytes: u64, beside: &Beside, id:
     let mut entry = Entry { id, catalog: CatalogName::Models, category: String::new(), path, document };
     let SidecarReading { said, counts, faults: mut warnings } = read_beside(root, beside, &entry, size_bytes);
     let unreadable = warnings.len() as u64;
-    let said = apply(&mut entry.document, &said, &Map::new());
+    let said = apply(&mut entry.document, &said, &Sayings::default());
     let facts = match inspect_file(&entry.path.below(root), entry.file()) {
         Ok(facts) => Some(facts),
         Err(error) => {

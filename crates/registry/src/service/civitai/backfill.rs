@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use crate::domain::{CatalogName, EntryId};
+use crate::domain::{CatalogName, EntryDocument, EntryId};
 use crate::error::Result;
 use crate::service::Registry;
 
@@ -27,8 +27,9 @@ impl Registry {
         let mut filled = 0;
         for (id, model_id) in nameless {
             let Some(name) = names.get(&model_id) else { continue };
-            let edited =
-                self.update_entry(id, |document| document.set("civitai_model_name", name.as_str())).await;
+            let turn = self.catalog_turn().await;
+            let set_name = |document: &mut EntryDocument| document.set("civitai_model_name", name.as_str());
+            let edited = self.update_entry(turn, id, set_name).await;
             match edited {
                 Ok(_) => filled += 1,
                 // Taken out of the catalog in the meantime.

@@ -117,7 +117,9 @@ async fn it_is_told_once_when_civitai_says_another_base_model_than_the_keys() {
     read(&studio).await;
     assert_eq!((studio.registry.base_model_conflicts().len(), told(&studio)), (1, 1));
     let id = studio.registry.find_entry("a.safetensors", None).unwrap().entry.id;
-    studio.registry.update_entry(id, |document| document.set("civitai_base_model", "Pony")).await.unwrap();
+    let turn = studio.registry.catalog_turn().await;
+    let pony = |document: &mut EntryDocument| document.set("civitai_base_model", "Pony");
+    studio.registry.update_entry(turn, id, pony).await.unwrap();
     studio.registry.compare_entry(id).await;
     assert_eq!(studio.registry.base_model_conflicts(), []);
 }

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::queue::FetchWord;
 use super::upstream::{Answers, Finding};
-use crate::domain::{Entry, EntryId, take_over};
+use crate::domain::{Entry, EntryId, TakenOver, take_over};
 use crate::error::Result;
 use crate::service::activity::ActivityLevel;
 use crate::service::{Registry, Severity};
@@ -34,7 +34,7 @@ impl Registry {
     }
 
     /// Works the queue off; ends early when the registry closes, and what is left is queued at the next start.
-    pub(super) async fn fetch_all_queued(&self) -> Result<()> {
+    pub(in crate::service) async fn fetch_all_queued(&self) -> Result<()> {
         let mut ended = Vec::new();
         loop {
             let ids = self.inner.studio.fetches.next(BATCH);
@@ -129,10 +129,12 @@ impl Registry {
         entry: &Arc<Entry>,
         finding: &Finding,
     ) -> Result<Vec<String>> {
-        let last = self.inner.store.load_fetched_facts(entry.id).await?;
-        let mut taken = None;
-        let edited = self.update_entry(entry.id, |document| {
-            taken = Some(take_over(document, &finding.facts, &last));
+        // What users say is read while nobody can edit.
+        let turn = self.catalog_turn().await;
+        let mut sayings = self.sayings_of(entry.id).await?;
+        let mut taken = TakenOver::default();
+        let edited = self.update_entry(turn, entry.id, |document| {
+            taken = take_over(document, &finding.facts, &sayings);
         });
         match edited.await {
             Ok(_) => {}
@@ -140,11 +142,10 @@ impl Registry {
             Err(crate::Error::NotFound { .. }) => return Ok(Vec::new()),
             Err(error) => return Err(error),
         }
-        let taken = taken.unwrap_or_default();
-        let mut said = last;
-        said.extend(taken.said);
-        self.inner.store.save_fetched_facts(entry.id, &said).await?;
+        let changes = std::mem::take(&mut taken.changes);
+        sayings.extend(taken);
+        self.inner.store.save_fetched_facts(entry.id, &sayings).await?;
         self.compare_entry(entry.id).await;
-        Ok(taken.changes)
+        Ok(changes)
     }
 }

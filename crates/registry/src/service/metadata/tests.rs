@@ -137,7 +137,8 @@ async fn a_users_edit_after_a_fetch_survives_the_next() {
         .await;
     fetch(&studio, FetchScope::Known).await;
     let edit = |document: &mut crate::domain::EntryDocument| document.set("name", "My own name");
-    studio.registry.update_entry(entry.id, edit).await.unwrap();
+    let turn = studio.registry.catalog_turn().await;
+    studio.registry.update_entry(turn, entry.id, edit).await.unwrap();
     fetch(&studio, FetchScope::Known).await;
     assert_eq!(studio.documents(Models)[0]["name"], "My own name");
     assert_eq!(log(&studio).last().unwrap(), "ok OK -- a.safetensors: no changes");

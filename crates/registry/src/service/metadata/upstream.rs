@@ -217,17 +217,19 @@ pub(in crate::service) fn file_of<'a>(entry: &Entry, version: &'a Version) -> Op
 
 fn add_repository(facts: &mut Facts, repository: &Repository, path: Option<&str>) {
     let Repository { info, files } = repository;
-    if facts.last_modified.is_none() {
-        facts.last_modified.clone_from(&info.last_modified);
-    }
-    if facts.author.is_none() {
-        facts.author.clone_from(&info.author);
-    }
+    let by_hub = &mut facts.by_hub;
+    let mut fill = |own: &mut Option<String>, said: &Option<String>, field| {
+        if own.is_none() && said.is_some() {
+            own.clone_from(said);
+            by_hub.insert(field);
+        }
+    };
+    fill(&mut facts.last_modified, &info.last_modified, "lastModified");
+    fill(&mut facts.author, &info.author, "author");
     let Some(file) = files.iter().find(|file| Some(file.path.as_str()) == path) else { return };
+    fill(&mut facts.sha256, &file.sha256, "hash");
     facts.size_bytes = file.size;
-    if facts.sha256.is_none() {
-        facts.sha256.clone_from(&file.sha256);
-    }
+    by_hub.insert("size_bytes");
 }
 
 /// `HTTP 404` for what has a status, else the sentence.

@@ -1,16 +1,12 @@
 //! What sidecars say, taken over by an entry: only what it lacks, and nothing that a user took out again.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::Said;
-use crate::domain::{EntryDocument, Facts, FieldValue, take_over};
+use crate::domain::{EntryDocument, FactOrigin, Facts, FieldValue, Sayings, take_over};
 
 /// Adds what the document lacks. `last` is what fetches and sidecars said before; answers it with what was said now.
-pub(in crate::service) fn apply(
-    document: &mut EntryDocument,
-    said: &Said,
-    last: &Map<String, Value>,
-) -> Map<String, Value> {
+pub(in crate::service) fn apply(document: &mut EntryDocument, said: &Said, last: &Sayings) -> Sayings {
     let mut now = last.clone();
     let own = &said.own;
     let texts = [
@@ -27,16 +23,19 @@ pub(in crate::service) fn apply(
     let favorite = own.is_favorite.then_some(("favorite", Value::Bool(true)));
     for (field, value) in texts.chain(lists).chain(strength).chain(favorite) {
         // What was said before and is not there now was taken out by a user.
-        if is_empty(document, field) && !last.contains_key(field) {
+        let is_out = last.said.contains_key(field) || last.users.contains(field);
+        if is_empty(document, field) && !is_out {
             document.set(field, value.clone());
-            now.insert(field.to_owned(), value);
+            now.said.insert(field.to_owned(), value);
+            // These are words that a user gave another program.
+            now.origins.insert(field.to_owned(), FactOrigin::User);
         }
     }
     if let Some(name) = own.name.as_deref().filter(|_| has_no_name(document)) {
         document.set("name", name);
     }
     let taken = take_over(document, &lacking(document, &said.facts), last);
-    now.extend(taken.said);
+    now.extend(taken);
     now
 }
 
@@ -67,6 +66,8 @@ fn lacking(document: &EntryDocument, facts: &Facts) -> Facts {
         sha256: facts.sha256.clone().filter(|_| document.sha256().is_none()),
         size_bytes: None,
         is_nsfw: facts.is_nsfw,
+        origin: facts.origin,
+        by_hub: facts.by_hub.clone(),
     }
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::*;
-use crate::domain::{CatalogName, Entry, EntryDocument, EntryId, ModelPath, SidecarFlavour};
+use crate::domain::{CatalogName, Entry, EntryDocument, EntryId, ModelPath, Sayings, SidecarFlavour};
 
 const SIZE: u64 = 1_048_576;
 const SHA256: &str = "a599c42a9f4f7494c7f410dbc0fd432cf0242720509e9d52fa41aac7a88d1b69";
@@ -17,12 +17,12 @@ fn entry(document: Value) -> Entry {
 }
 
 /// What an entry has after reading these, written beside it.
-fn learned(own: Value, sidecars: &[(SidecarFlavour, Value)]) -> (Value, Map<String, Value>) {
+fn learned(own: Value, sidecars: &[(SidecarFlavour, Value)]) -> (Value, Sayings) {
     let texts: Vec<_> = sidecars.iter().map(|(flavour, value)| (*flavour, value.to_string())).collect();
     let mut entry = entry(own);
     let reading = reading(&entry, &texts);
     assert_eq!(reading.faults, [] as [String; 0]);
-    let said = apply(&mut entry.document, &reading.said, &Map::new());
+    let said = apply(&mut entry.document, &reading.said, &Sayings::default());
     (Value::Object(entry.document.to_fields()), said)
 }
 
@@ -54,7 +54,7 @@ fn a_civitai_info_tells_what_civitai_knows() {
     let (entry, said) =
         learned(json!({"name": "style", "tags": []}), &[(SidecarFlavour::CivitaiInfo, civitai_version())]);
     insta::assert_json_snapshot!("civitai_info", entry);
-    assert_eq!(said["civitai_version_id"], 70, "a later fetch knows it for CivitAI's word");
+    assert_eq!(said.said["civitai_version_id"], 70, "a later fetch knows it for CivitAI's word");
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn what_a_user_took_out_again_does_not_come_back() {
     let mut entry = entry(json!({"name": "style"}));
     let text = [(SidecarFlavour::A1111, json!({"notes": "other", "activation text": "ink"}).to_string())];
     let reading = reading(&entry, &text);
-    let said = apply(&mut entry.document, &reading.said, &Map::new());
+    let said = apply(&mut entry.document, &reading.said, &Sayings::default());
     entry.document.set("notes", "");
     let before = entry.document.clone();
     assert_eq!(apply(&mut entry.document, &reading.said, &said), said);
@@ -257,7 +257,7 @@ fn wrong_types_count_as_absent() {
             let mut entry = entry(json!({}));
             let text = [(flavour, Value::Object(object.clone()).to_string())];
             let said = reading(&entry, &text).said;
-            apply(&mut entry.document, &said, &Map::new());
+            apply(&mut entry.document, &said, &Sayings::default());
             // What an entry may hold is judged where catalogs are read.
             let raw = crate::domain::catalog_file::RawEntry::Document(entry.document.clone());
             assert!(

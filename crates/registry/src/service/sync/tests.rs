@@ -36,7 +36,8 @@ async fn entries_of_the_repository_appear_and_update_and_ours_stay() {
     );
 
     let edited = studio.registry.find_entry("b.pt", None).unwrap().entry.id;
-    studio.registry.update_entry(edited, |document| document.set("name", "My B")).await.unwrap();
+    let turn = studio.registry.catalog_turn().await;
+    studio.registry.update_entry(turn, edited, |document| document.set("name", "My B")).await.unwrap();
     write_repo(&studio, 21, &json!([entry("a.pt", "A 2"), entry("b.pt", "B 2"), entry("c.pt", "C")]));
     let report = studio.registry.sync_catalog(false).await.unwrap();
     assert_eq!((report.added, report.updated), (vec!["c.pt".to_owned()], vec!["a.pt".to_owned()]));

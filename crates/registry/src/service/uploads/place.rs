@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::files::{folder_error, io_error, remove_file, share_bytes, stamp_at};
 use crate::service::Registry;
 use crate::service::activity::ActivityLevel;
-use crate::store::{FinishedUpload, StoredUpload};
+use crate::store::{Beside, FinishedUpload, StoredUpload};
 
 /// Versions of one name that are tried.
 const MAX_VERSIONS: u32 = 10_000;
@@ -109,7 +109,7 @@ impl Registry {
             Ok(_) => {}
             // Somebody made an entry of that path meanwhile; it describes this file now.
             Err(Error::Conflict { code: "exists", .. }) => {
-                self.inner.store.apply_catalog_changes(&[], Some(&finished)).await?;
+                self.inner.store.apply_catalog_changes(&[], Some(&Beside::Upload(finished.clone()))).await?;
             }
             Err(error) => return Err(error),
         }

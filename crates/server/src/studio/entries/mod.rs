@@ -1,5 +1,6 @@
-//! Entries: find them, show one, add one from a reference, take one out of its catalog.
+//! Entries: find them, show and edit them, add one from a reference, take one out of its catalog.
 
+mod edit;
 mod list;
 mod query;
 
@@ -9,6 +10,7 @@ use lorakeep_registry::domain::CatalogName;
 use lorakeep_registry::{AddRequest, Added};
 use serde::Deserialize;
 
+pub(super) use edit::{edit, edit_many, history, revert, show as show_by_id};
 pub(super) use list::list;
 
 use super::extract::{FileName, Json, Query};

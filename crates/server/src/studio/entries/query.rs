@@ -1,7 +1,7 @@
 //! The query of the list: `q`, `sort`, `limit`, `cursor`, `facets`, and for each dimension `tag=`, `tag_all=`, `tag_not=`,
 //! as often as wanted.
 
-use lorakeep_registry::domain::{Dimension, EntryQuery, Selection, Sort, SortField};
+use lorakeep_registry::domain::{Dimension, EntryFilter, EntryQuery, Selection, Sort, SortField};
 use url::form_urlencoded;
 
 use crate::envelope::Refusal;
@@ -12,18 +12,22 @@ pub(super) fn parse(text: &str) -> Result<EntryQuery, Refusal> {
     let mut query = EntryQuery::default();
     for (name, value) in form_urlencoded::parse(text.as_bytes()) {
         match &*name {
-            "q" => query.filter.text = value.into_owned(),
             "sort" => query.sort = sort(&value)?,
             "limit" => query.limit = Some(limit(&value)?),
             "cursor" => query.cursor = Some(value.into_owned()).filter(|cursor| !cursor.is_empty()),
             "facets" => query.wants_facets = facets(&value)?,
-            name => add_value(&mut query, name, value.into_owned())?,
+            name => add(&mut query.filter, name, value.into_owned())?,
         }
     }
     Ok(query)
 }
 
-fn add_value(query: &mut EntryQuery, name: &str, value: String) -> Result<(), Refusal> {
+/// Adds what one name of the query wants of the entries.
+pub(super) fn add(filter: &mut EntryFilter, name: &str, value: String) -> Result<(), Refusal> {
+    if name == "q" {
+        filter.text = value;
+        return Ok(());
+    }
     let (dimension, list): (_, fn(&mut Selection) -> &mut Vec<String>) =
         if let Some(name) = name.strip_suffix("_all") {
             (name, |own| &mut own.all)
@@ -33,7 +37,7 @@ fn add_value(query: &mut EntryQuery, name: &str, value: String) -> Result<(), Re
             (name, |own| &mut own.any)
         };
     let dimension = Dimension::parse(dimension).ok_or_else(|| unknown(name))?;
-    list(query.filter.selections.entry(dimension).or_default()).push(value);
+    list(filter.selections.entry(dimension).or_default()).push(value);
     Ok(())
 }
 

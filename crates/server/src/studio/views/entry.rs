@@ -67,7 +67,11 @@ impl Serialize for DetailedEntryView {
 }
 
 /// Id, catalog and category before everything else; `own` are fields that the document must not shadow.
-fn write_placed<M: SerializeMap>(map: &mut M, state: &EntryState, own: &[&str]) -> Result<(), M::Error> {
+pub(super) fn write_placed<M: SerializeMap>(
+    map: &mut M,
+    state: &EntryState,
+    own: &[&str],
+) -> Result<(), M::Error> {
     let entry = &state.entry;
     map.serialize_entry("id", &format_args!("{}", entry.id))?;
     map.serialize_entry("catalog", entry.catalog.as_str())?;

@@ -3,6 +3,7 @@
 mod adoption;
 mod bin;
 mod download;
+mod edit;
 mod entry;
 mod fields;
 mod gallery;
@@ -21,6 +22,7 @@ use serde::Serialize;
 pub(super) use adoption::AdoptionView;
 pub(super) use bin::{BinItemView, DeletedView, PurgedView, RestoredView};
 pub(super) use download::{BatchView, ChangedView, DownloadView, EnqueuedView};
+pub(super) use edit::{EntriesEditedView, EntryDetailView, EntryEditedView, PastEditView};
 pub(super) use entry::{AddedView, DetailedEntryView, EntryPageView};
 pub(super) use gallery::row;
 pub(super) use identify::{DuplicatesView, LookupView};

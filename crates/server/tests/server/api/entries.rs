@@ -1,7 +1,9 @@
-//! The list of entries at size: words, filters, orders, pages, counts.
+//! The list of entries at size: words, filters, orders, pages, counts; and what users say of entries.
 
+use http::Method;
 use serde_json::{Value, json};
 
+use crate::client::Answer;
 use crate::harness::TestServer;
 
 /// Entries of several kinds; the last differs from the others in everything.
@@ -161,4 +163,91 @@ async fn a_query_of_a_megabyte_is_refused_before_it_is_read() {
     let answer = crate::client::raw(server.address, request.as_bytes()).await;
     assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
     assert_eq!(found(&server, "q=ink").await.len(), 2, "and the server goes on");
+}
+
+/// The id of the entry of that file.
+async fn id_of(server: &TestServer, file: &str) -> String {
+    let entry = server.get(&format!("/api/admin/entries/by-file/{file}")).await.json();
+    entry["id"].as_str().expect("an id").to_owned()
+}
+
+async fn patch(server: &TestServer, path: &str, body: &Value) -> Answer {
+    server.admin(Method::PATCH, path).json(body).send().await
+}
+
+#[tokio::test]
+async fn an_edit_answers_the_entry_with_origins_and_what_was_before() {
+    let server = server().await;
+    let path = format!("/api/admin/entries/{}", id_of(&server, "wash.safetensors").await);
+    let wish = json!({"name": "Wash", "notes": "soft\nlight", "add_tags": ["soft"], "usage_tips": {"strength": 0.7}});
+    let edited = patch(&server, &path, &wish).await;
+    insta::assert_json_snapshot!("edited", edited.shown());
+    assert_eq!(server.get(&path).await.json(), edited.json()["entry"]);
+    let history = server.get(&format!("{path}/history")).await;
+    insta::assert_json_snapshot!("history", history.shown());
+    let edit = edited.json()["edit"].as_str().expect("an edit").to_owned();
+    let undo = format!("/api/admin/edits/{edit}/revert");
+    insta::assert_json_snapshot!("undone", server.post(&undo).await.shown());
+    assert_eq!(server.get(&path).await.json()["name"], "ink wash");
+    insta::assert_json_snapshot!("undone_twice", server.post(&undo).await.shown());
+}
+
+#[tokio::test]
+async fn an_edit_is_found_by_the_next_search_and_stands_in_the_exported_catalog() {
+    let server = server().await;
+    assert_eq!(found(&server, "q=moonlight").await, [] as [&str; 0]);
+    let path = format!("/api/admin/entries/{}", id_of(&server, "runner.safetensors").await);
+    assert_eq!(patch(&server, &path, &json!({"notes": "Moonlight", "favorite": true})).await.status, 200);
+    assert_eq!(found(&server, "q=monlight").await, ["Runner"]);
+    assert_eq!(found(&server, "q=watercolour").await, ["Soft Ink"], "the old note is gone");
+    assert_eq!(found(&server, "favorite=true&sort=file").await, ["Übung", "Runner"]);
+    let export = server.get("/api/admin/models/export").await;
+    assert!(export.text().contains("\"notes\": \"Moonlight\""), "{}", export.text());
+}
+
+#[tokio::test]
+async fn many_are_edited_by_a_filter_and_undone_at_once() {
+    let server = server().await;
+    let wish = json!({"filter": {"q": "ink", "tag_not": ["style"]}, "add_tags": ["wet"], "favorite": true});
+    let edited = patch(&server, "/api/admin/entries", &wish).await;
+    insta::assert_json_snapshot!("edited_many", edited.shown());
+    assert_eq!(found(&server, "tag=WET").await, ["ink wash"]);
+    let ids = [id_of(&server, "wash.safetensors").await, id_of(&server, "ae.safetensors").await];
+    let all = patch(&server, "/api/admin/entries", &json!({"ids": ids, "remove_tags": ["wet"]})).await.json();
+    assert_eq!((&all["changed"], &all["unchanged"]), (&json!(1), &json!(1)));
+    let edit = all["edit"].as_str().expect("an edit");
+    assert_eq!(server.post(&format!("/api/admin/edits/{edit}/revert")).await.status, 200);
+    assert_eq!(found(&server, "tag=wet").await, ["ink wash"]);
+}
+
+#[tokio::test]
+async fn an_edit_that_cannot_be_meant_is_refused_and_says_why() {
+    let server = server().await;
+    let path = format!("/api/admin/entries/{}", id_of(&server, "runner.safetensors").await);
+    insta::assert_json_snapshot!(
+        "a_field_that_stays",
+        patch(&server, &path, &json!({"file": "b.pt"})).await.shown()
+    );
+    for (body, status) in [
+        (json!({"notes": "a".repeat(30_000)}), 400),
+        (json!({"tags": "a"}), 400),
+        (json!([]), 422),
+        (json!({"favorite": 1}), 400),
+    ] {
+        assert_eq!(patch(&server, &path, &body).await.status, status, "{body}");
+    }
+    for body in [
+        json!({"favorite": true}),
+        json!({"ids": [], "filter": {}, "favorite": true}),
+        json!({"ids": ["x"], "favorite": true}),
+        json!({"filter": {"tags": "a"}, "favorite": true}),
+        json!({"filter": {"tag": 1}, "favorite": true}),
+    ] {
+        assert_eq!(patch(&server, "/api/admin/entries", &body).await.status, 422, "{body}");
+    }
+    let nobody = "/api/admin/entries/00000000000000000000000000000000";
+    assert_eq!(patch(&server, nobody, &json!({"notes": "x"})).await.status, 404);
+    assert_eq!(server.get(nobody).await.status, 404);
+    assert_eq!(server.get("/api/admin/entries/not-an-id").await.status, 404);
+    assert_eq!(server.post("/api/admin/edits/00000000000000000000000000000000/revert").await.status, 404);
 }
