@@ -17,7 +17,7 @@ import studio
 import transfer
 import web
 
-PARTS = {"transfer": transfer, "cap": cap, "list": listing, "start": start, "memory": memory,
+PARTS = {"transfer": transfer, "cap": cap, "list": listing, "entries": entries, "start": start, "memory": memory,
          "evaluate": evaluate, "studio": studio, "web": web}
 
 

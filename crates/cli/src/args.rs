@@ -135,6 +135,9 @@ pub(crate) struct ConnectionArgs {
 pub(crate) enum Command {
     Serve(commands::serve::ServeArgs),
     List(commands::list::ListArgs),
+    Search(commands::search::SearchArgs),
+    Show(commands::show::ShowArgs),
+    Edit(commands::edit::EditArgs),
     Add(commands::add::AddArgs),
     Adopt(commands::adopt::AdoptArgs),
     Download(commands::download::DownloadArgs),

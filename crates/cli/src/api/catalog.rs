@@ -31,6 +31,7 @@ pub(crate) struct Stats {
     pub(crate) free_bytes: u64,
     pub(crate) bin_bytes: u64,
     pub(crate) unlisted_count: u64,
+    pub(crate) total_count: u64,
 }
 
 /// What the commands read of an entry.

@@ -1,8 +1,9 @@
 //! `lorakeep list`: what the catalogs know, and what of it is here.
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde_json::json;
 
+use super::filters::FilterArgs;
 use crate::api::{Api, Entry, Reply, Stats};
 use crate::args::Catalog;
 use crate::commands::Ended;
@@ -18,72 +19,37 @@ const MAX_CONFLICTS: usize = 5;
 /// One row an entry: its name, file, folder below the models root, size, base model and status. The sums go to standard
 /// error. With --json: `{"items": […], "next_cursor": null, "total": n, "stats": {"models": …, "loras": …}}`, where an
 /// item has every field of its catalog file, then `status`, `state`, `progress`, `on_disk_bytes`, `expected_bytes`,
-/// `speed`, `error`, `verification`, `sha256_on_disk`, `catalog` and `category`.
+/// `speed`, `error`, `verification`, `sha256_on_disk`; `id`, `catalog` and `category` stand before.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   lorakeep list
   lorakeep list flux --status not_downloaded
-  lorakeep list --catalog loras --base-model 'Wan Video 2.2'
+  lorakeep list --catalog loras --family 'Wan Video 2.2'
   lorakeep list --status present --json | jq -r '.items[].file'")]
 pub(crate) struct ListArgs {
-    /// Only entries that have all of these words in name, file, folder, base model or tags
+    /// Only entries that have all of these words, as `lorakeep search` finds them
     #[arg(value_name = "TEXT")]
     text: Vec<String>,
-    /// Only that catalog
-    #[arg(long, value_enum)]
-    catalog: Option<Catalog>,
-    /// Only that category, by its id
-    #[arg(long, value_name = "ID")]
-    category: Option<String>,
-    /// Only entries that stand so
-    #[arg(long, value_enum, value_delimiter = ',')]
-    status: Vec<Status>,
-    /// Only entries whose base model has this text
-    #[arg(long, value_name = "TEXT")]
-    base_model: Option<String>,
-}
-
-/// The API's words for where an entry stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-#[value(rename_all = "snake_case")]
-enum Status {
-    /// The file is on disk
-    Present,
-    /// It is not, and nobody fetches it
-    NotDownloaded,
-    /// Its bytes are moving
-    Downloading,
-    /// It waits in the queue
-    Queued,
-    /// The last try failed
-    Error,
-}
-
-impl Status {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Present => "present",
-            Self::NotDownloaded => "not_downloaded",
-            Self::Downloading => "downloading",
-            Self::Queued => "queued",
-            Self::Error => "error",
-        }
-    }
+    #[command(flatten)]
+    filters: FilterArgs,
 }
 
 pub(crate) async fn run(args: &ListArgs, api: &Api, output: &Output) -> Result<Ended> {
-    let mut entries = Vec::new();
-    let mut stats = Vec::new();
-    let mut total = 0;
-    for catalog in
-        Catalog::ALL.into_iter().filter(|catalog| args.catalog.is_none_or(|wanted| wanted == *catalog))
-    {
-        let listing = api.list(catalog).await?;
-        stats.push((catalog, listing.data.stats.clone(), listing.json["stats"].clone()));
-        let listed = listing.data.into_entries(catalog)?;
-        total += listed.len();
-        entries.extend(listed.into_iter().filter(|entry| args.wants(&entry.data)));
+    let mut query = "sort=place".to_owned();
+    let filters = args.filters.query(&args.text);
+    if !filters.is_empty() {
+        query.push('&');
+        query.push_str(&filters);
+    }
+    let entries = api.search_all(&query).await?;
+    let (mut stats, mut total) = (Vec::new(), 0);
+    for catalog in Catalog::ALL {
+        if args.filters.catalog.is_none_or(|wanted| wanted == catalog) {
+            let listing = api.list(catalog).await?;
+            total += listing.data.stats.total_count as usize;
+            stats.push((catalog, listing.data.stats.clone(), listing.json["stats"].clone()));
+        }
     }
     if output.is_json() {
         let items: Vec<_> = entries.iter().map(|entry| &entry.json).collect();
@@ -113,25 +79,8 @@ fn warn_of_conflicts(entries: &[Reply<Entry>], output: &Output) {
     }
 }
 
-impl ListArgs {
-    fn wants(&self, entry: &Entry) -> bool {
-        let contains = |text: &str, part: &str| text.to_lowercase().contains(&part.to_lowercase());
-        let status =
-            self.status.is_empty() || self.status.iter().any(|status| status.as_str() == entry.status);
-        let category = self.category.as_ref().is_none_or(|category| *category == entry.category);
-        let base_model =
-            self.base_model.as_ref().is_none_or(|base_model| contains(&entry.base_model, base_model));
-        let text = self.text.iter().all(|word| {
-            [&entry.name, &entry.file, &entry.dest, &entry.base_model]
-                .into_iter()
-                .any(|field| contains(field, word))
-                || entry.tags.iter().filter_map(|tag| tag.as_str()).any(|tag| contains(tag, word))
-        });
-        status && category && base_model && text
-    }
-}
-
-fn print_table(entries: &[Reply<Entry>], output: &Output) -> Result<()> {
+/// Entries as a table; nothing when there is none.
+pub(super) fn print_table(entries: &[Reply<Entry>], output: &Output) -> Result<()> {
     if entries.is_empty() {
         return Ok(());
     }

@@ -9,8 +9,10 @@ pub(crate) mod config;
 pub(crate) mod doctor;
 pub(crate) mod download;
 pub(crate) mod duplicates;
+pub(crate) mod edit;
 pub(crate) mod evaluate;
 pub(crate) mod export;
+mod filters;
 pub(crate) mod identify;
 pub(crate) mod import;
 pub(crate) mod inspect;
@@ -22,8 +24,10 @@ pub(crate) mod queue;
 pub(crate) mod resize;
 pub(crate) mod rm;
 pub(crate) mod scan;
+pub(crate) mod search;
 pub(crate) mod serve;
 pub(crate) mod settings;
+pub(crate) mod show;
 pub(crate) mod sync;
 pub(crate) mod team;
 pub(crate) mod token;
@@ -83,6 +87,9 @@ async fn talk(command: Command, global: &GlobalArgs, output: &Output) -> Result<
 async fn call(command: Command, api: &Api, output: &Output) -> Result<Ended> {
     match command {
         Command::List(args) => list::run(&args, api, output).await,
+        Command::Search(args) => search::run(&args, api, output).await,
+        Command::Show(args) => show::run(&args, api, output).await,
+        Command::Edit(args) => edit::run(&args, api, output).await,
         Command::Add(args) => add::run(&args, api, output).await,
         Command::Download(args) => download::run(&args, api, output).await,
         Command::Queue(args) => queue::run(args, api, output).await,

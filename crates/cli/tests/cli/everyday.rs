@@ -109,6 +109,36 @@ fn the_built_in_list_is_added_once() {
 }
 
 #[test]
+fn entries_are_searched_shown_edited_and_put_back() {
+    let bench = Bench::new();
+    bench.serve_style();
+    bench.run(&["add", "hf:standin/styles/watercolor.safetensors", "--dest", "loras/mine"]).expect_code(0);
+    let total = |arguments: &[&str]| {
+        let found = bench.run(&[&["search", "--json"], arguments].concat()).expect_code(0).json();
+        found["total"].as_u64().expect("a number")
+    };
+    assert_eq!((total(&["watrecolor"]), total(&["--folder", "loras", "--not", "status=present"])), (1, 1));
+    assert_eq!((total(&["dawn"]), total(&["--favorite"])), (0, 0));
+    let file = "watercolor.safetensors";
+    let edit = ["edit", file, "--tag", "Soft", "--note", "light at dawn", "--favorite", "--json"];
+    let edited = bench.run(&edit).expect_code(0).json();
+    assert_eq!(edited[0]["previous"]["notes"], Value::Null, "{edited}");
+    assert_eq!((total(&["dwan"]), total(&["dawn"]), total(&["--favorite", "--tag", "soft"])), (0, 1, 1));
+    let shown = bench.run(&["show", file, "--json"]).expect_code(0).json();
+    assert_eq!(
+        (&shown[0]["notes"], &shown[0]["origins"]["notes"]),
+        (&"light at dawn".into(), &"user".into())
+    );
+    assert!(bench.run(&["show", file]).expect_code(0).stdout.contains("light at dawn"));
+    assert!(bench.run(&["search", "dawn"]).expect_code(0).stdout.contains(file));
+    bench.run(&["edit", file, "--undo"]).expect_code(0);
+    assert_eq!((total(&["dawn"]), total(&["--favorite"])), (0, 0));
+    bench.run(&["edit", file]).expect_code(2);
+    bench.run(&["edit", "nobody.safetensors", "--favorite"]).expect_code(1);
+    bench.run(&["search", "--not", "tags=x"]).expect_code(1);
+}
+
+#[test]
 fn a_file_that_nobody_knows_is_found_and_adopted() {
     let bench = Bench::new();
     let file = FileSpec::new("found.safetensors", 100_000);

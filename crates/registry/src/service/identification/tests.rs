@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::domain::{CatalogName, ModelPath, Sha256};
+use crate::domain::{CatalogName, EntryDocument, ModelPath, Sha256};
 use crate::service::testing::Studio;
 
 /// A kohya LoRA for SDXL, as far as names and shapes tell, whose author names a trigger word.
