@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::bits::{Bits, SlotSet};
 use crate::domain::search::{each_value, fold, folder_holds};
-use crate::domain::{Dimension, Entry};
+use crate::domain::{BaseModelFamilies, Dimension, Entry};
 
 /// Values that are counted a dimension, the most frequent ones.
 const MOST_VALUES: usize = 200;
@@ -67,7 +67,7 @@ impl FacetIndex {
         }
     }
 
-    /// Who has that value; a folder's value is also had by what is below it.
+    /// Who has that value. A folder's is also had by what is below it, a family's is meant by each of its base models.
     pub(super) fn having(&self, dimension: Dimension, value: &str) -> Bits {
         let (values, wanted) = (&self.dimensions[dimension as usize], fold(value));
         let mut bits = Bits::default();
@@ -75,6 +75,11 @@ impl FacetIndex {
             Dimension::Folder => {
                 let below = values.iter().filter(|(folder, _)| folder_holds(&wanted, folder));
                 below.for_each(|(_, own)| own.slots.add_to(&mut bits));
+            }
+            Dimension::Family => {
+                let named = BaseModelFamilies::builtin().of(value).iter().map(String::as_str);
+                let meant = named.chain([wanted.as_str()]).filter_map(|family| values.get(family));
+                meant.for_each(|own| own.slots.add_to(&mut bits));
             }
             _ => values.get(wanted.as_str()).into_iter().for_each(|own| own.slots.add_to(&mut bits)),
         }

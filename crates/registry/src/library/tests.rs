@@ -13,7 +13,8 @@ use super::search::each_entry_word;
 use super::*;
 use crate::domain::search::{TypedWord, each_value, fold, folder_holds};
 use crate::domain::{
-    Category, Dimension, EntryDocument, EntryFilter, FileStamp, Selection, Sort, SortField, StatusWord,
+    BaseModelFamilies, Category, Dimension, EntryDocument, EntryFilter, FileStamp, Selection, Sort,
+    SortField, StatusWord,
 };
 
 const WORDS: [&str; 12] = [
@@ -70,6 +71,11 @@ fn document(random: &mut Rng, number: usize) -> EntryDocument {
         fields.insert("favorite".into(), true.into());
     }
     fields.into()
+}
+
+/// Whether a base model belongs to one of the families.
+fn is_family_of(base_model: &str, families: &BTreeSet<String>) -> bool {
+    BaseModelFamilies::builtin().of(base_model).iter().any(|family| families.contains(family))
 }
 
 /// A library that changes, and what is true of it.
@@ -161,7 +167,7 @@ impl World {
             let values: &[&str] = match dimension {
                 Dimension::Folder => &FOLDERS,
                 Dimension::BaseModel => &BASE_MODELS,
-                Dimension::Family => &["sdxl", "wan-14b"],
+                Dimension::Family => &["sdxl", "wan-14b", "SDXL 1.0", "WAN 2.2"],
                 Dimension::Status => &["present", "NOT_downloaded", "queued", "error"],
                 Dimension::Catalog => &["models", "loras"],
                 Dimension::Category => &["styles", "other", "none"],
@@ -202,6 +208,7 @@ impl World {
         let values = self.values(entry, dimension);
         let has = |wanted: &String| match dimension {
             Dimension::Folder => values.iter().any(|value| folder_holds(&fold(wanted), value)),
+            Dimension::Family if is_family_of(wanted, &values) => true,
             _ => values.contains(&fold(wanted)),
         };
         (!with_any || own.any.is_empty() || own.any.iter().any(has))

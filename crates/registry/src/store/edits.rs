@@ -128,14 +128,18 @@ impl Store {
             let fetched: Vec<(Uuid, String, String)> = on_db!(&self.read, pool => {
                 let mut statement = QueryBuilder::new(LOAD_FETCHED);
                 let mut list = statement.separated(", ");
-                some.iter().for_each(|id| drop(list.push_bind(id.0)));
+                for id in some {
+                    list.push_bind(id.0);
+                }
                 list.push_unseparated(")");
                 statement.build_query_as().fetch_all(pool).await
             })?;
             let users: Vec<(Uuid, String)> = on_db!(&self.read, pool => {
                 let mut statement = QueryBuilder::new(LOAD_USERS);
                 let mut list = statement.separated(", ");
-                some.iter().for_each(|id| drop(list.push_bind(id.0)));
+                for id in some {
+                    list.push_bind(id.0);
+                }
                 list.push_unseparated(")");
                 statement.build_query_as().fetch_all(pool).await
             })?;
