@@ -74,7 +74,7 @@ mod tests {
         recent.keep(1, ());
         recent.forget(&1);
         assert_eq!(recent.find(&1), None);
-        for number in 0..MAX_ANSWERS * 2 + 1 {
+        for number in 0..=MAX_ANSWERS * 2 {
             recent.keep(number, ());
         }
         assert!(recent.answers().len() <= MAX_ANSWERS);

@@ -48,7 +48,7 @@ impl Registry {
         if session.expires_at <= now || key.is_none_or(|key| session.key_proof != proof(token, key)) {
             return Ok(false);
         }
-        self.prolong(session, now).await;
+        self.prolong(&session, now).await;
         Ok(true)
     }
 
@@ -78,7 +78,7 @@ impl Registry {
     }
 
     /// Moves the end of a session that is in use. Whoever is let in is let in although that cannot be written.
-    async fn prolong(&self, session: StoredSession, now: DateTime<Utc>) {
+    async fn prolong(&self, session: &StoredSession, now: DateTime<Utc>) {
         let expires_at = (now + TimeDelta::seconds(SESSION_SECONDS)).min(session.created_at + LONGEST);
         if expires_at - session.expires_at < WRITTEN_EVERY {
             return;

@@ -66,7 +66,7 @@ both_databases! {
         assert_eq!(caller(&registry, LEGACY).await.expect("let in").key_id, imported.id);
         let again = registry.import_team_key(key_of("Northlight"), LEGACY).await.expect_err("known");
         assert_eq!(again.code(), "key_exists");
-        let neighbour = format!("{}x", LEGACY);
+        let neighbour = format!("{LEGACY}x");
         let neighbour_id = registry.import_team_key(key_of("Northlight"), &neighbour).await.unwrap().id;
         assert_eq!(caller(&registry, &neighbour).await.expect("one of two that begin alike").key_id, neighbour_id);
         assert_eq!(registry.revoke_team_key(&imported.lookup).await.expect_err("which?").code(), "ambiguous_key");

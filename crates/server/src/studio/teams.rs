@@ -115,12 +115,11 @@ async fn create_key(State(app): AppState, Json(body): Json<KeyBody>) -> Result<i
     let KeyBody { team, key, name, scopes, expires_at, calls_per_minute } = body;
     let scopes = scopes.iter().map(|word| TeamScope::parse(word)).collect::<Result<_, _>>()?;
     let new = NewTeamKey { team, name, scopes, expires_at, calls_per_minute };
-    let (key, made) = match key {
-        Some(key) => (None, app.registry().import_team_key(new, &key).await?),
-        None => {
-            let (key, made) = app.registry().create_team_key(new).await?;
-            (Some(key), made)
-        }
+    let (key, made) = if let Some(key) = key {
+        (None, app.registry().import_team_key(new, &key).await?)
+    } else {
+        let (key, made) = app.registry().create_team_key(new).await?;
+        (Some(key), made)
     };
     Ok((NOWHERE, JsonBody(NewKeyView::new(key, made, app.registry().now()))))
 }

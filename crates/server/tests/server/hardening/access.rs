@@ -47,11 +47,13 @@ enum Outcome {
 fn expected(role: Role, audience: Audience) -> Outcome {
     use Audience::{Admin, Everybody, Person, TokenOfAdmin, TokenOfUser};
     match (role, audience) {
-        (_, Everybody) | (Role::Key | Role::Session, Admin | Person) => Outcome::In,
+        (_, Everybody)
+        | (Role::Key | Role::Session, Admin | Person)
+        | (Role::TokenOfAdmin, TokenOfUser | TokenOfAdmin)
+        | (Role::TokenOfUser, TokenOfUser) => Outcome::In,
         (Role::SessionFromElsewhere, Admin | Person) | (Role::TokenOfUser, TokenOfAdmin) => {
             Outcome::Forbidden
         }
-        (Role::TokenOfAdmin, TokenOfUser | TokenOfAdmin) | (Role::TokenOfUser, TokenOfUser) => Outcome::In,
         (_, Person) => Outcome::LedToLogin,
         (_, Admin | TokenOfUser | TokenOfAdmin) => Outcome::Unknown,
     }
@@ -68,7 +70,7 @@ async fn call(vault: &Vault, role: Role, route: &Route) -> (u16, Outcome) {
         Role::Nobody => {}
         Role::WrongKey => headers.push(("x-api-key", KEY[1..].to_owned())),
         Role::Key => headers.push(("x-api-key", KEY.to_owned())),
-        Role::KeyInQuery => path.push_str(&format!("?api_key={KEY}&x-api-key={KEY}")),
+        Role::KeyInQuery => path = format!("{path}?api_key={KEY}&x-api-key={KEY}"),
         Role::Session => headers.extend(session(server, &format!("http://{}", server.address)).await),
         Role::SessionFromElsewhere => headers.extend(session(server, "https://evil.example").await),
         Role::TokenOfUser => headers.push(bearer(vault, "user")),

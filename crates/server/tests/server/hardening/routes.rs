@@ -160,7 +160,7 @@ pub(super) async fn ask(
     let mut request =
         format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", server.address);
     for (name, value) in headers {
-        request.push_str(&format!("{name}: {value}\r\n"));
+        request.extend([*name, ": ", value, "\r\n"]);
     }
     if method != "GET" && method != "HEAD" {
         request.push_str("Content-Length: 0\r\n");
