@@ -1,7 +1,5 @@
 //! Uploads in pieces by tus 1.0.0, with the admin's way in or with a token of the vault.
 
-use std::collections::HashMap;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -109,7 +107,7 @@ impl Api {
         &self,
         door: &UploadDoor,
         length: u64,
-        said: &HashMap<&str, String>,
+        said: &[(&str, String)],
     ) -> Result<String> {
         let said: Vec<String> =
             said.iter().map(|(key, value)| format!("{key} {}", STANDARD.encode(value))).collect();

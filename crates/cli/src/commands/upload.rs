@@ -1,6 +1,5 @@
 //! `lorakeep upload`: files of this machine into the catalog, in pieces, so that a cut costs nothing that was sent.
 
-use std::collections::HashMap;
 use std::fs::{File, Metadata};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -163,12 +162,12 @@ async fn begin(
         ));
         return Ok((known.id, known.offset));
     }
-    let said = HashMap::from([
+    let said = [
         ("filename", name),
         ("entity_type", entity_type),
         ("use_safe_filename", (!args.exact_name).to_string()),
         ("fingerprint", fingerprint),
-    ]);
+    ];
     Ok((api.begin_upload(door, local.length, &said).await?, 0))
 }
 

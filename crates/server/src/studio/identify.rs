@@ -21,7 +21,6 @@ pub(super) struct IdentifyBody {
     apply: bool,
 }
 
-#[expect(clippy::unused_async, reason = "a handler")]
 pub(super) async fn start(
     State(app): AppState,
     OptionalJson(body): OptionalJson<IdentifyBody>,

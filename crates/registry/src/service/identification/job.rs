@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -276,7 +276,7 @@ impl Read {
 }
 
 /// Nothing when it cannot be read, or is another file by now; the next look finds that one.
-fn read(root: &PathBuf, path: ModelPath, stamp: FileStamp) -> Read {
+fn read(root: &Path, path: ModelPath, stamp: FileStamp) -> Read {
     let at = path.below(root);
     let facts = inspect_file(&at, path.file.as_str())
         .inspect_err(|error| tracing::info!(file = %path, %error, "a file cannot be identified"))

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use sha2::Digest;
@@ -33,20 +33,20 @@ impl Registry {
     ) -> Result<ResumableUpload> {
         let received = self.received_resumable(&upload, &mut turn).await?;
         let by = upload.owner.clone().unwrap_or_else(|| "admin".to_owned());
-        let outcome = self.accept_upload(upload.id, received, &upload.details, &by).await;
-        self.fault("resumable_accepted")?;
-        let failure = match &outcome {
+        let refused = match self.accept_upload(upload.id, received, &upload.details, &by).await {
             Ok(_) => None,
-            Err(error) => match refusal(error) {
-                Some(failure) => Some(failure),
-                None => return Err(outcome.expect_err("it is an error")),
+            Err(error) => match refusal(&error) {
+                Some(failure) => Some((failure, error)),
+                None => return Err(error),
             },
         };
+        self.fault("resumable_accepted")?;
+        let (failure, error) = refused.unzip();
         let ended = self.settle_resumable(upload, failure).await?;
         drop(turn);
-        match outcome {
-            Ok(_) => self.shown_resumable(ended).await,
-            Err(error) => Err(error),
+        match error {
+            None => self.shown_resumable(ended).await,
+            Some(error) => Err(error),
         }
     }
 
@@ -201,7 +201,7 @@ fn hash_rest(file: &File, mut hashed: Hashed, size_bytes: u64) -> io::Result<Has
     Ok(hashed)
 }
 
-fn remove_unknown(parts: &PathBuf, known: &HashSet<UploadId>) {
+fn remove_unknown(parts: &Path, known: &HashSet<UploadId>) {
     for item in fs::read_dir(parts).into_iter().flatten().flatten() {
         let file = item.path();
         let Some(id) = id_of(&file) else { continue };

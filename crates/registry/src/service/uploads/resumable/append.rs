@@ -35,7 +35,7 @@ pub struct Append(Piece);
 enum Piece {
     Coming(Box<Writer>),
     /// Of an upload that is in its place; only an empty piece fits.
-    Over(Registry, StoredResumable),
+    Over(Registry, Box<StoredResumable>),
     Ended,
 }
 
@@ -95,7 +95,7 @@ impl Registry {
         }
         refuse_offset(&upload, at)?;
         if upload.state == ResumableState::Done {
-            return Ok(Append(Piece::Over(self.clone(), upload)));
+            return Ok(Append(Piece::Over(self.clone(), upload.into())));
         }
         let left = upload.length_bytes - upload.offset_bytes;
         if announced.is_some_and(|bytes| bytes > left) {
@@ -173,7 +173,7 @@ impl Append {
                 let registry = writer.registry.clone();
                 registry.uninterrupted(writer.finish()).await
             }
-            Piece::Over(registry, upload) => registry.shown_resumable(upload).await,
+            Piece::Over(registry, upload) => registry.shown_resumable(*upload).await,
             Piece::Ended => Err(ended()),
         }
     }
