@@ -10,7 +10,7 @@ use clap::Args;
 use lorakeep_registry::domain::Sha256;
 use serde_json::{Value, json};
 
-use crate::api::{Api, Sent, Upload, UploadDoor, UploadError};
+use crate::api::{Api, Reply, Sent, Upload, UploadDoor, UploadError};
 use crate::commands::Ended;
 use crate::failure::{Failure, Result};
 use crate::output::Output;
@@ -113,7 +113,7 @@ async fn upload(
     let sent = send(&local, &id, from, door, api, |at| progress.show(at, local.length, began)).await;
     progress.finish();
     sent?;
-    let answer = api.upload(door, &id).await?;
+    let answer = outcome(&id, door, api).await?;
     let result = answer.data.result.ok_or_else(|| not_taken(path, answer.data.error.as_ref()))?;
     let took = began.elapsed();
     let rate = (local.length - from) as f64 / took.as_secs_f64().max(0.001);
@@ -214,6 +214,19 @@ async fn send(
             }
         }
     }
+}
+
+/// What became of it; a server that went away after the last piece is given time to come back.
+async fn outcome(id: &str, door: &UploadDoor, api: &Api) -> Result<Reply<Upload>> {
+    let mut pause = FIRST_PAUSE;
+    for _ in 0..TRIES {
+        if let Ok(answer) = api.upload(door, id).await {
+            return Ok(answer);
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+    api.upload(door, id).await
 }
 
 fn not_taken(path: &Path, error: Option<&UploadError>) -> Failure {

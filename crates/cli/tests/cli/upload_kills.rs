@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use lorakeep_standin::FileSpec;
 
-use crate::harness::{Bench, PATIENCE, Server, is_whole};
+use crate::harness::{Bench, PATIENCE, Server, is_whole, wait_until};
 
 struct Kills {
     bench: Bench,
@@ -80,7 +80,12 @@ impl Kills {
         let mut command = self.bench.command();
         command.arg("upload").arg(self.local(&file)).args(["--entity-type", "styles"]);
         command.stdout(Stdio::null()).stderr(Stdio::null());
-        self.pieces = Some(command.spawn().expect("it starts"));
+        let mut child = command.spawn().expect("it starts");
+        // A command that never reached a server has nothing to go on with.
+        wait_until("the upload begins", || {
+            self.parts("resumable").count() > 0 || child.try_wait().expect("it can be asked").is_some()
+        });
+        self.pieces = Some(child);
     }
 
     fn end_pieces(&mut self) {
@@ -144,9 +149,13 @@ impl Kills {
 
     /// Bytes of forms that are on their way.
     fn part_bytes(&self) -> u64 {
+        self.parts("upload").filter_map(|item| item.metadata().ok()).map(|metadata| metadata.len()).sum()
+    }
+
+    /// Parts with that ending.
+    fn parts(&self, ending: &'static str) -> impl Iterator<Item = std::fs::DirEntry> + use<> {
         let parts = std::fs::read_dir(self.bench.model(".lorakeep/parts")).into_iter().flatten().flatten();
-        let forms = parts.filter(|item| item.path().extension().is_some_and(|ending| ending == "upload"));
-        forms.filter_map(|item| item.metadata().ok()).map(|metadata| metadata.len()).sum()
+        parts.filter(move |item| item.path().extension().is_some_and(|own| own == ending))
     }
 
     fn expect_whole_or_absent(&self, round: u32) {
