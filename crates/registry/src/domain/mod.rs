@@ -45,7 +45,8 @@ pub use generation::{
     Dependency, DependencySource, clean_prompt, dependencies, inferred_process, workflow_type,
 };
 pub use ids::{
-    AdoptionId, BinItemId, DownloadId, EditId, EntryId, EvaluationId, QuarantineId, TeamId, TeamKeyId, UploadId,
+    AdoptionId, BinItemId, DownloadId, EditId, EntryId, EvaluationId, QuarantineId, TeamId, TeamKeyId,
+    UploadId,
 };
 pub use media::{MediaFormat, SNIFFED_BYTES};
 pub use merge::{FieldConflict, MergedEntry, merge_entry};
