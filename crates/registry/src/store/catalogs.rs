@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use futures_util::TryStreamExt;
 use serde_json::{Map, Value};
 use sqlx::QueryBuilder;
 use uuid::Uuid;
@@ -83,8 +84,6 @@ impl Store {
             on_db!(&self.read, pool => sqlx::query_as(LIST_CATALOGS).fetch_all(pool).await)?;
         let categories: Vec<CategoryRow> =
             on_db!(&self.read, pool => sqlx::query_as(LIST_CATEGORIES).fetch_all(pool).await)?;
-        let entries: Vec<EntryRow> =
-            on_db!(&self.read, pool => sqlx::query_as(LIST_ENTRIES).fetch_all(pool).await)?;
         let mut changes = Vec::new();
         for row in heads {
             let catalog = catalog_named(&row.name)?;
@@ -96,11 +95,15 @@ impl Store {
         }
         // Entries share the text of their folder.
         let mut folders = HashSet::new();
-        for row in entries {
-            let change = change_of(&mut changes, &row.catalog)?;
-            let entry = row.placed(change.catalog, &mut folders)?;
-            change.entries.push(entry);
-        }
+        // One by one: all rows at once would be twice the room, and what is freed of it is not given back.
+        on_db!(&self.read, pool => {
+            let mut rows = sqlx::query_as::<_, EntryRow>(LIST_ENTRIES).fetch(pool);
+            while let Some(row) = rows.try_next().await? {
+                let change = change_of(&mut changes, &row.catalog)?;
+                let entry = row.placed(change.catalog, &mut folders)?;
+                change.entries.push(entry);
+            }
+        });
         Ok(changes)
     }
 

@@ -3,9 +3,13 @@
 //! A face is known by the hash of its bytes. Before one is written its hash is remembered beside the old one, so that a
 //! process killed in between takes neither for an edit.
 
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant, SystemTime};
+
+use lorakeep_weights::digest;
 
 use super::import::{Edit, plan_edit};
 use super::{ImportFault, Registry};
@@ -23,8 +27,9 @@ const SETTLE: Duration = Duration::from_millis(500);
 /// Refused entries that are logged one by one.
 const MAX_LOGGED_FAULTS: usize = 20;
 
-/// The bytes of a face with their hash.
+/// A face with its hash.
 struct Face {
+    /// Empty when the face is the one that was written last.
     bytes: Vec<u8>,
     sha256: String,
     /// What the file looked like before it was read.
@@ -205,10 +210,18 @@ impl Registry {
         Ok(())
     }
 
-    /// The file's bytes once it is at rest; `None` when there is none.
+    /// The file once it is at rest; `None` when there is none. One that nobody edited is hashed and not held.
     async fn read_face(&self, catalog: CatalogName) -> Result<Option<Face>> {
         let path = self.face_path(catalog);
         let mut stamp = stamp_of(&path);
+        let own = path.clone();
+        match self.blocking("hashing the catalog file", move || hash_of(&own)).await? {
+            Ok(sha256) if self.is_own_face(catalog, &sha256) => {
+                return Ok(Some(Face { bytes: Vec::new(), sha256, stamp }));
+            }
+            // Reading it whole says what is wrong.
+            Ok(_) | Err(_) => {}
+        }
         let read = || tokio::fs::read(&path);
         let mut bytes = match read().await {
             Ok(bytes) => bytes,
@@ -237,6 +250,13 @@ impl Registry {
         let path = self.face_path(catalog);
         crate::files::io_error(&format!("the catalog file `{}` cannot be {what}", path.display()), error)
     }
+}
+
+fn hash_of(path: &Path) -> io::Result<String> {
+    let file = File::open(path)?;
+    let size = file.metadata()?.len();
+    let sha256 = digest::sha256(&file, size, |_| (), &AtomicBool::new(false)).map_err(io::Error::other)?;
+    Ok(sha256.to_string())
 }
 
 /// One `stat`, which is quick enough to do in place.
