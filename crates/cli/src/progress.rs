@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use chrono::Utc;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::api::Download;
@@ -98,6 +99,10 @@ impl<'a> Progress<'a> {
                     is_plain.then(|| format!("downloading {}{}", job.path(), of_size(job)))
                 }
                 _ if job.is_ended() => None,
+                "retrying" => {
+                    let why = job.waits_for(Utc::now());
+                    why.map(|why| format!("waiting {}: {why}", job.path()))
+                }
                 state => is_plain.then(|| format!("{state} {}", job.path())),
             };
         }
@@ -226,7 +231,9 @@ fn numbers(job: &Download, columns: usize) -> String {
     let end = if is_moving {
         format!("{:>8} {:>11}", speed(job.speed), short_time_left(job))
     } else {
-        format!("{:>20}", job.state)
+        let left = job.retry_at.and_then(|at| (at - Utc::now()).to_std().ok());
+        let waits = left.map(|left| format!("waiting {}", whole_seconds(left.as_secs() + 1)));
+        format!("{:>20}", waits.as_deref().unwrap_or(&job.state))
     };
     format!("{:>7}/{size:<7} {end}", bytes(job.bytes_downloaded))
 }

@@ -62,6 +62,9 @@ impl Budget {
             let (attempts, elapsed) = (self.attempts, self.began.elapsed());
             return Err(TransferError::Exhausted { attempts, last: reason, elapsed });
         }
+        if let Some(wait) = trouble.wait.filter(|wait| *wait > self.policy.max_pause) {
+            return Err(TransferError::Delayed { reason, wait });
+        }
         let wait = trouble.wait.unwrap_or_else(|| self.policy.backoff(self.attempts, fastrand::f64()));
         tracing::info!(attempt = self.attempts, reason, wait_ms = wait.as_millis(), "retrying");
         observer.on_event(Event::Retrying { attempt: self.attempts, reason, wait });

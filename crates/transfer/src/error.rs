@@ -147,6 +147,14 @@ pub enum TransferError {
         /// From the first byte asked for.
         elapsed: Duration,
     },
+    /// The server asked for a longer pause than a transfer sits out. Part and journal stay.
+    #[error("{reason} and asks to come back in {} s; it goes on from here then", wait.as_secs())]
+    Delayed {
+        /// Who asked for it, and how.
+        reason: String,
+        /// How long to stay away.
+        wait: Duration,
+    },
     /// The engine itself could not be set up.
     #[error("the HTTP client cannot be set up: {0}")]
     Client(String),
@@ -248,6 +256,7 @@ impl TransferError {
             Self::ContentRefused { .. } => "content_refused",
             Self::Cancelled => "cancelled",
             Self::Exhausted { .. } => "exhausted",
+            Self::Delayed { .. } => "delayed",
             Self::Client(_) => "client",
             Self::Internal(_) => "internal",
         }
@@ -255,7 +264,10 @@ impl TransferError {
 
     /// Whether the same request may succeed later without anybody doing anything.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Exhausted { .. } | Self::Inconsistent { .. } | Self::Busy(_))
+        matches!(
+            self,
+            Self::Exhausted { .. } | Self::Inconsistent { .. } | Self::Busy(_) | Self::Delayed { .. }
+        )
     }
 
     /// Wraps a failed file operation; a full disk and a read-only folder get their own meaning.

@@ -223,6 +223,12 @@ impl HostGates {
         *entry = (*entry).max(until);
     }
 
+    /// How long `host` may not be asked yet.
+    pub(crate) fn closed_for(&self, host: &str) -> Option<Duration> {
+        let until = lock(&self.closed_until).get(host).copied()?;
+        until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
+    }
+
     /// Waits until `host` may be asked.
     pub(crate) async fn pass(&self, host: &str) {
         loop {

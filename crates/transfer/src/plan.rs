@@ -12,8 +12,9 @@ use tokio::time::Instant;
 
 use crate::ranges::RangeSet;
 
-/// A piece is not split when it will be there within this time anyway.
-const WORTH_SPLITTING: Duration = Duration::from_secs(1);
+/// A piece is not split when it will be there within this time anyway: what is on its way beyond the cut comes for
+/// nothing, and a new request costs a moment, too.
+const WORTH_SPLITTING: Duration = Duration::from_millis(500);
 
 /// Half a piece is at least this long, in bytes.
 const SMALLEST_SPLIT: u64 = 512 * 1024;
@@ -62,7 +63,7 @@ impl Plan {
             free: have.missing(size).into(),
             active: Vec::new(),
             piece: (size / 64).clamp(least, most.max(least)),
-            smallest: (least / 4).max(1),
+            smallest: (least / 8).max(1),
         }
     }
 
@@ -289,6 +290,42 @@ mod tests {
         assert_eq!(position, 10_000);
         assert!(lengths.is_sorted_by(|left, right| left >= right || *right < 200), "{lengths:?}");
         assert!(lengths[0] == 400 && *lengths.last().unwrap() <= 150, "{lengths:?}");
+    }
+
+    /// How long connections of these speeds (bytes a second) take for a file, by a clock that is only counted.
+    fn seconds_for(size: u64, speeds: &[u64]) -> f64 {
+        const TICK: Duration = Duration::from_millis(10);
+        let mut plan = Plan::new(size, &RangeSet::default(), &(16 << 20..=64 << 20));
+        let (start, mut busy) = (Instant::now(), vec![false; speeds.len()]);
+        let mut now = start;
+        while !plan.is_done() {
+            for (worker, speed) in speeds.iter().enumerate() {
+                if !busy[worker] {
+                    let piece = plan.take(worker, speeds.len(), now).or_else(|| plan.split(worker, now));
+                    busy[worker] = piece.is_some();
+                } else if plan.accept(worker, speed / 100).complete {
+                    busy[worker] = false;
+                }
+            }
+            now += TICK;
+        }
+        (now - start).as_secs_f64()
+    }
+
+    #[test]
+    fn connections_end_together_also_when_one_is_slow() {
+        let cap = 16 << 20;
+        let uneven = WORTH_SPLITTING.as_secs_f64() + 0.1;
+        let cases = [
+            ([cap; 4], 0.25),
+            ([cap, cap, cap, cap / 4], uneven),
+            ([cap, cap / 3, cap / 2, cap / 8], uneven),
+        ];
+        for (speeds, grace) in cases {
+            let ideal = (256 << 20) as f64 / speeds.iter().sum::<u64>() as f64;
+            let took = seconds_for(256 << 20, &speeds);
+            assert!(took < ideal + grace, "{took} s for {ideal} s of {speeds:?}");
+        }
     }
 
     #[test]

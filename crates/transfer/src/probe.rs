@@ -170,6 +170,12 @@ impl Source {
     async fn send(&self, hop: &Hop, ask: &Ask, patience: Patience) -> Result<(Response, Permit), Failure> {
         let host = authority(&hop.url);
         let shared = &self.shared;
+        if let Some(wait) =
+            shared.gates.closed_for(&host).filter(|wait| *wait > shared.options.retry.max_pause)
+        {
+            let reason = format!("`{host}` asked all of us to wait");
+            return Err(Failure::Passing(Trouble { reason, wait: Some(wait), refusal: None }));
+        }
         shared.gates.pass(&host).await;
         let permit = match patience {
             Patience::Wait => shared.connections.acquire(&host).await,

@@ -15,6 +15,9 @@ pub struct RetryPolicy {
     pub max_delay: Duration,
     /// Longest wait that a server's `Retry-After` is granted.
     pub max_retry_after: Duration,
+    /// Longest of these waits that a transfer sits out. A longer one ends it with `Delayed`, so that others may use its
+    /// place meanwhile.
+    pub max_pause: Duration,
     /// Bytes that must arrive after a failure before it is forgotten.
     pub progress_bytes: u64,
 }
@@ -27,6 +30,7 @@ impl Default for RetryPolicy {
             base_delay: Duration::from_millis(500),
             max_delay: Duration::from_secs(30),
             max_retry_after: Duration::from_hours(1),
+            max_pause: Duration::from_secs(5),
             progress_bytes: 64 * 1024,
         }
     }

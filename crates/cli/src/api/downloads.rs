@@ -1,10 +1,12 @@
 //! The queue.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Api, FileName, Reply};
 use crate::failure::Result;
+use crate::units::whole_seconds;
 
 /// What came of asking for a file.
 #[derive(Debug, Clone, Deserialize)]
@@ -33,6 +35,10 @@ pub(crate) struct Download {
     pub(crate) eta_seconds: Option<f64>,
     #[serde(default)]
     pub(crate) error: Option<String>,
+    #[serde(default)]
+    pub(crate) retry_at: Option<DateTime<Utc>>,
+    #[serde(default)]
+    pub(crate) retry_reason: Option<String>,
 }
 
 /// Where a job goes in the queue.
@@ -49,6 +55,13 @@ pub(crate) struct Changed {
 }
 
 impl Download {
+    /// Why it waits and for how long, while it does: `the host answered 429; goes on in 42 s`.
+    pub(crate) fn waits_for(&self, now: DateTime<Utc>) -> Option<String> {
+        let left = (self.retry_at? - now).to_std().unwrap_or_default();
+        let reason = self.retry_reason.as_deref().unwrap_or("it waits");
+        Some(format!("{reason}; goes on in {}", whole_seconds(left.as_secs() + 1)))
+    }
+
     /// Whether nothing more will happen without the user.
     pub(crate) fn is_ended(&self) -> bool {
         matches!(self.state.as_str(), "done" | "error" | "cancelled" | "quarantined")

@@ -1,5 +1,6 @@
 //! `lorakeep queue`: the downloads, and what can be done with them.
 
+use chrono::Utc;
 use clap::{Args, Subcommand};
 
 use crate::api::{Api, Download, Move, Reply, is_id, page_of, short_id};
@@ -111,6 +112,11 @@ async fn list(all: bool, api: &Api, output: &Output) -> Result<Ended> {
     {
         if let Some(error) = &job.error {
             output.error(&format!("`{}`: {error}", job.path()));
+        }
+    }
+    for job in jobs.iter().map(|job| &job.data) {
+        if let Some(why) = job.waits_for(Utc::now()) {
+            output.say(&format!("`{}` waits: {why}", job.path()));
         }
     }
     let running = jobs.iter().filter(|job| job.data.is_running()).count();

@@ -60,13 +60,18 @@ impl Registry {
 
     async fn resume(&self, id: DownloadId) -> Result<JobState> {
         let _turn = self.inner.jobs.turn.lock().await;
-        let job = self.change(id, |download| match download.state {
-            DownloadState::Paused => become_state(download, DownloadState::Queued),
-            _ => Err(wrong_state(download, "resumed; only a paused one can")),
-        });
-        let job = job.await?;
+        let job = self.resume_paused(id).await?;
         self.inner.jobs.wake.notify_one();
         Ok(JobState::clone(&job))
+    }
+
+    /// A paused job is queued again, in its old place. The caller holds the turn.
+    pub(super) async fn resume_paused(&self, id: DownloadId) -> Result<Arc<JobState>> {
+        self.change(id, |download| match download.state {
+            DownloadState::Paused => become_state(download, DownloadState::Queued),
+            _ => Err(wrong_state(download, "resumed; only a paused one can")),
+        })
+        .await
     }
 
     async fn retry(&self, id: DownloadId) -> Result<JobState> {

@@ -1,6 +1,9 @@
 //! The life of a download: asked for, queued, run, verified, published; paused, moved, cancelled, tried again.
 
+use std::fmt;
 use std::sync::Arc;
+
+use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::{Page, PageRequest, Registry, bad_cursor, jobs};
 use crate::domain::{Download, DownloadId, DownloadState, Progress, Trigger};
@@ -53,6 +56,17 @@ pub struct JobState {
     pub download: Download,
     /// What moves now; zero speed when nothing does.
     pub progress: Progress,
+    /// What a job in state `retrying` waits for.
+    pub wait: Option<Wait>,
+}
+
+/// A wait before the next try.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wait {
+    /// When it goes on.
+    pub until: DateTime<Utc>,
+    /// What happened.
+    pub reason: String,
 }
 
 /// Which jobs are listed.
@@ -136,11 +150,18 @@ impl Registry {
     }
 }
 
+impl fmt::Display for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; goes on at {}", self.reason, self.until.to_rfc3339_opts(SecondsFormat::Secs, true))
+    }
+}
+
 impl JobState {
     /// A job of which nothing moves.
     pub(crate) fn at_rest(download: Download) -> Self {
         let (bytes_done, bytes_total) = (download.bytes_done, download.bytes_total);
-        Self { download, progress: Progress { bytes_done, bytes_total, ..Progress::default() } }
+        let progress = Progress { bytes_done, bytes_total, ..Progress::default() };
+        Self { download, progress, wait: None }
     }
 }
 

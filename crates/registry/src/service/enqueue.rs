@@ -12,6 +12,8 @@ use crate::files::folder_error;
 enum Answer {
     Present,
     Already(Arc<JobState>),
+    /// A paused job is queued again: who asks for the file wants it.
+    Resume(DownloadId),
     /// An ended job goes back to the queue, so that its parts are used.
     PutBack(DownloadId),
     New(Box<Download>),
@@ -31,6 +33,7 @@ impl Registry {
         let queued = match self.judge(entry, how).await? {
             Answer::Present => return Ok(Enqueued::Present),
             Answer::Already(job) => return Ok(Enqueued::Already(JobState::clone(&job))),
+            Answer::Resume(id) => self.resume_paused(id).await?,
             Answer::PutBack(id) => self.put_back(id, how).await?,
             Answer::New(download) => match self.insert(vec![*download]).await?.pop() {
                 Some(job) => job,
@@ -70,6 +73,10 @@ impl Registry {
                     let is_running = job.download.state.is_running();
                     report.skip(file, if is_running { "downloading" } else { "queued" });
                 }
+                Ok(Answer::Resume(id)) => {
+                    self.resume_paused(id).await?;
+                    report.queued.push(file.clone());
+                }
                 Ok(Answer::PutBack(id)) => {
                     self.put_back(id, how).await?;
                     report.queued.push(file.clone());
@@ -93,7 +100,10 @@ impl Registry {
     async fn judge(&self, entry: &Entry, how: Enqueue) -> Result<Answer> {
         let last = self.inner.jobs.at(&entry.path);
         if let Some(job) = last.as_ref().filter(|job| !job.download.state.is_ended()) {
-            return Ok(Answer::Already(Arc::clone(job)));
+            return Ok(match job.download.state {
+                DownloadState::Paused => Answer::Resume(job.download.id),
+                _ => Answer::Already(Arc::clone(job)),
+            });
         }
         if !how.force && self.is_on_disk(&entry.path).await {
             return Ok(Answer::Present);

@@ -177,6 +177,12 @@ impl Jobs {
         self.table().jobs.values().filter(|job| job.live.is_some()).count()
     }
 
+    /// How many of them take a place; one that waits for long does not.
+    pub(crate) fn at_work(&self) -> usize {
+        let table = self.table();
+        table.jobs.values().filter(|job| job.live.as_ref().is_some_and(|live| live.has_place())).count()
+    }
+
     /// Something that a list shows has changed.
     pub(crate) fn bump(&self) {
         self.revision.send_modify(|revision| *revision += 1);

@@ -1,12 +1,12 @@
 //! What moves: the progress of one running job, in numbers that the transfer stores and everybody reads.
 
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::JobState;
+use super::{JobState, Wait};
 use crate::domain::{Download, DownloadState, Progress};
 
 /// Why a running job is to stop.
@@ -30,6 +30,10 @@ pub(crate) struct Live {
     phase: AtomicU8,
     tries: AtomicU32,
     intent: Mutex<Option<Intent>>,
+    /// What it waits for, while it does.
+    wait: Mutex<Option<Wait>>,
+    /// Whether others may use its place meanwhile.
+    gave_way: AtomicBool,
     /// Stops the work.
     pub(crate) cancel: CancellationToken,
     /// Cancelled when nothing of the job writes any more.
@@ -85,6 +89,28 @@ impl Live {
         is_news
     }
 
+    /// It waits, and keeps its place.
+    pub(crate) fn wait(&self, wait: Wait) {
+        *self.wait.lock().unwrap_or_else(PoisonError::into_inner) = Some(wait);
+        self.enter(DownloadState::Retrying);
+    }
+
+    /// Others may use its place until it goes on.
+    pub(crate) fn give_way(&self) {
+        self.gave_way.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it takes one of the places.
+    pub(crate) fn has_place(&self) -> bool {
+        !self.gave_way.load(Ordering::Relaxed)
+    }
+
+    /// It waits no more and has its place again.
+    pub(crate) fn go_on(&self) {
+        *self.wait.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.gave_way.store(false, Ordering::Relaxed);
+    }
+
     /// How far it is.
     pub(crate) fn moved(&self, bytes_done: u64, bytes_total: Option<u64>, bytes_per_second: u64) {
         self.bytes_done.store(bytes_done, Ordering::Relaxed);
@@ -124,7 +150,8 @@ impl Live {
             attempts: stored.attempts + i64::from(self.tries.load(Ordering::Relaxed)),
             ..stored.clone()
         };
-        JobState { download, progress }
+        let wait = self.wait.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        JobState { wait: wait.filter(|_| download.state == DownloadState::Retrying), download, progress }
     }
 }
 

@@ -81,7 +81,7 @@ pub use civitai::{
     StylesAdded, TagSync, VersionMap, WantedVersion,
 };
 pub use doctor::{Check, CheckOutcome, Health};
-pub use downloads::{BatchReport, DownloadFilter, Enqueue, Enqueued, JobState, Placement, Skipped};
+pub use downloads::{BatchReport, DownloadFilter, Enqueue, Enqueued, JobState, Placement, Skipped, Wait};
 pub use duplicates::{DuplicateFile, DuplicateGroup, DuplicateReport, Sameness};
 pub use edits::{EditedEntries, EntriesEdited, EntryDetail, EntryEdited, PastEdit, RevertConflict};
 pub use environment::EnvSetting;

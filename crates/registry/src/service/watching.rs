@@ -39,8 +39,8 @@ impl Registry {
                 () = tokio::time::sleep(wait) => false,
             };
             if is_heard {
-                tokio::time::sleep(COLLECT).await;
-                if self.look_at_heard(watcher.as_ref()).await {
+                self.rest(COLLECT).await;
+                if self.inner.stopping.is_cancelled() || self.look_at_heard(watcher.as_ref()).await {
                     continue;
                 }
             }
@@ -86,7 +86,7 @@ impl Registry {
         loop {
             tokio::select! {
                 () = self.inner.stopping.cancelled() => return,
-                () = self.inner.files_changed.notified() => tokio::time::sleep(COLLECT).await,
+                () = self.inner.files_changed.notified() => self.rest(COLLECT).await,
             }
             if let Err(error) = self.save_files().await {
                 tracing::error!(
@@ -94,6 +94,14 @@ impl Registry {
                     "what is known of files was not saved"
                 );
             }
+        }
+    }
+
+    /// Waits, but does not hold up the end of the program.
+    pub(super) async fn rest(&self, time: Duration) {
+        tokio::select! {
+            () = self.inner.stopping.cancelled() => {}
+            () = tokio::time::sleep(time) => {}
         }
     }
 

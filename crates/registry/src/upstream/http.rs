@@ -114,6 +114,11 @@ impl ApiClient {
         let policy = &self.limits.retry;
         let mut attempt = 0;
         loop {
+            // Another call may have been told to stay away meanwhile.
+            let host = host_of(&call.url);
+            if let Some(left) = self.pace.closed_for(host).filter(|left| *left > policy.max_retry_after) {
+                return Err(ApiError::Failed(told_to_wait(host, None, left)));
+            }
             attempt += 1;
             let (error, wish) = match self.attempt(&call).await {
                 Ok(answer) => return Ok(answer),
@@ -338,19 +343,16 @@ fn error_chain(error: &reqwest::Error) -> String {
 fn given_up(error: ApiError, wish: Option<Duration>, host: &str) -> ApiError {
     match error {
         ApiError::Failed(failure) => ApiError::Failed(UpstreamError { retry_after: wish, ..failure }),
-        ApiError::Refused(refusal) if wish.is_some() => ApiError::Failed(UpstreamError {
-            retry_after: wish,
-            ..UpstreamError::passing(
-                "rate_limited",
-                refusal.status,
-                format!(
-                    "`{host}` asks for a pause of {} s; it goes on after that",
-                    wish.unwrap_or_default().as_secs()
-                ),
-            )
-        }),
-        refused @ ApiError::Refused(_) => refused,
+        ApiError::Refused(refusal) => match wish {
+            Some(wish) => ApiError::Failed(told_to_wait(host, Some(refusal.status), wish)),
+            None => ApiError::Refused(refusal),
+        },
     }
+}
+
+fn told_to_wait(host: &str, status: Option<u16>, wait: Duration) -> UpstreamError {
+    let message = format!("`{host}` asks for a pause of {} s; it goes on after that", wait.as_secs());
+    UpstreamError { retry_after: Some(wait), ..UpstreamError::passing("rate_limited", status, message) }
 }
 
 /// A transfer's guard said no before anything was sent.

@@ -35,6 +35,13 @@ impl Pace {
         Self { rate, hosts: Mutex::default() }
     }
 
+    /// How long this host has still asked not to be asked.
+    pub(super) fn closed_for(&self, host: &str) -> Option<Duration> {
+        let hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = hosts.get(host)?.closed_until.checked_duration_since(Instant::now())?;
+        (!left.is_zero()).then_some(left)
+    }
+
     /// Waits for this host's next turn.
     pub(super) async fn turn(&self, host: &str) {
         let at = self.reserve(host, Instant::now());

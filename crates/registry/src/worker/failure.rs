@@ -33,6 +33,9 @@ impl Failure {
                 metrics::counter!("lorakeep_verification_failures_total").increment(1);
                 Self::lasting(error.code(), error.to_string())
             }
+            TransferError::Delayed { reason, wait } => {
+                Self { is_transient: true, wait: Some(*wait), ..Self::lasting(error.code(), reason.clone()) }
+            }
             TransferError::Internal(_) => {
                 tracing::error!(%error, "the transfer engine failed");
                 Self::lasting("internal", "an internal error occurred; the log says more")

@@ -9,15 +9,17 @@ use tokio_util::sync::DropGuard;
 
 use super::attempt::{Attempt, Ended};
 use super::failure::Failure;
-use super::{lease, set_gauges};
+use super::{lease, set_gauges, take_place};
 use crate::domain::{Download, DownloadState, FileFact};
 use crate::error::Result;
-use crate::service::Registry;
 use crate::service::live::{Intent, Live};
+use crate::service::{Registry, Wait};
 use crate::store::StoredDownload;
 
 /// Tries of one claim before a passing trouble counts as lasting. The engine has tried for minutes in each.
 const TRIES: u32 = 3;
+/// Pauses in a row that a host may ask for in one claim.
+const MAX_PAUSES: u32 = 20;
 /// The wait after the first failed try; doubles.
 const FIRST_WAIT: Duration = Duration::from_secs(10);
 /// The longest wait that an upstream is granted.
@@ -219,10 +221,11 @@ fn end(download: &mut Download, ended: Ended) -> Option<FileFact> {
 
 /// Tries until it ends, somebody stops it, or patience does.
 async fn tries(attempt: Attempt) -> Outcome {
-    let live = Arc::clone(&attempt.live);
-    let mut number = 1;
+    let (live, registry) = (Arc::clone(&attempt.live), attempt.registry.clone());
+    let mut patience = Patience::default();
     loop {
         let result = attempt.run().await;
+        live.go_on();
         if let Some(intent) = live.intent().filter(|_| result.is_err()) {
             return Outcome::Stopped(intent);
         }
@@ -230,27 +233,49 @@ async fn tries(attempt: Attempt) -> Outcome {
             Ok(ended) => return Outcome::Ended(ended),
             Err(failure) => failure,
         };
-        if !failure.is_transient || number >= TRIES {
-            return Outcome::Failed(failure);
-        }
-        let wait = failure.wait.unwrap_or(FIRST_WAIT * 2_u32.pow(number - 1)).min(LONGEST_WAIT);
+        let Some(pause) = patience.pause_after(&failure) else { return Outcome::Failed(failure) };
         tracing::warn!(
             download.id = %attempt.stored.download.id,
             code = failure.code,
             message = failure.message,
-            wait_seconds = wait.as_secs(),
+            wait_seconds = pause.as_secs(),
             "a download waits and tries again"
         );
-        live.enter(DownloadState::Retrying);
+        let until = registry.inner.clock.now() + pause;
+        live.wait(Wait { until, reason: failure.message });
+        live.give_way();
+        registry.inner.jobs.wake.notify_one();
         tokio::select! {
             () = live.cancel.cancelled() => {}
-            () = tokio::time::sleep(wait) => {}
+            () = tokio::time::sleep(pause) => {}
         }
+        take_place(&registry, &live).await;
         if let Some(intent) = live.intent() {
             return Outcome::Stopped(intent);
         }
-        number += 1;
         live.count_try();
         live.enter(DownloadState::Downloading);
+    }
+}
+
+/// What is left of the patience of one claim.
+#[derive(Default)]
+struct Patience {
+    failures: u32,
+    pauses: u32,
+}
+
+impl Patience {
+    /// How long to wait after this failure; `None` when it is the last one. A pause that was asked for is no failure.
+    fn pause_after(&mut self, failure: &Failure) -> Option<Duration> {
+        if !failure.is_transient {
+            return None;
+        }
+        if let Some(asked) = failure.wait {
+            self.pauses += 1;
+            return (self.pauses <= MAX_PAUSES).then(|| asked.min(LONGEST_WAIT));
+        }
+        self.failures += 1;
+        (self.failures < TRIES).then(|| FIRST_WAIT * 2_u32.pow(self.failures - 1))
     }
 }

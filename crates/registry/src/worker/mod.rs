@@ -20,6 +20,7 @@ use chrono::TimeDelta;
 use crate::domain::DownloadState;
 use crate::error::Result;
 use crate::service::Registry;
+use crate::service::live::Live;
 use crate::store::Lease;
 
 /// How long a job counts as alive without a sign of its holder.
@@ -89,8 +90,32 @@ async fn start_jobs(registry: &Registry) -> Result<Claim> {
 
 fn may_start(registry: &Registry) -> bool {
     let jobs = &registry.inner.jobs;
-    let has_room = jobs.running() < jobs.max_concurrent.load(Ordering::Relaxed) as usize;
-    has_room && !jobs.is_paused.load(Ordering::Relaxed) && !registry.inner.stopping.is_cancelled()
+    has_room(registry) && !jobs.is_paused.load(Ordering::Relaxed) && !registry.inner.stopping.is_cancelled()
+}
+
+fn has_room(registry: &Registry) -> bool {
+    let jobs = &registry.inner.jobs;
+    jobs.at_work() < jobs.max_concurrent.load(Ordering::Relaxed) as usize
+}
+
+/// A job that had waited takes a place again as soon as there is one.
+async fn take_place(registry: &Registry, live: &Live) {
+    let jobs = &registry.inner.jobs;
+    let mut seen = registry.jobs_revision();
+    loop {
+        {
+            // Nobody claims a job at the same time.
+            let _turn = jobs.turn.lock().await;
+            if has_room(registry) {
+                live.go_on();
+                return;
+            }
+        }
+        tokio::select! {
+            () = live.cancel.cancelled() => return live.go_on(),
+            revision = jobs.changed(seen) => seen = revision,
+        }
+    }
 }
 
 async fn start_one(registry: &Registry) -> Result<Claim> {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use lorakeep_transfer::{Event, Observer};
 
 use crate::domain::{DownloadId, DownloadState};
-use crate::service::Registry;
 use crate::service::live::Live;
+use crate::service::{Registry, Wait};
 
 /// Stores numbers and wakes who watches; does nothing that could take long.
 pub(super) struct Watch {
@@ -30,7 +30,8 @@ impl Observer for Watch {
                 live.moved(bytes_done, size, bytes_per_second);
             }
             Event::Retrying { attempt, reason, wait } => {
-                live.enter(DownloadState::Retrying);
+                let until = self.registry.inner.clock.now() + wait;
+                live.wait(Wait { until, reason: reason.clone() });
                 let seconds = wait.as_secs_f64();
                 tracing::warn!(download.id = %self.id, attempt, reason, wait_seconds = seconds, "a transfer tries again");
             }

@@ -72,7 +72,7 @@ fn mebibytes(bytes: u64) -> String {
 impl JobRow {
     fn new(registry: &Registry, job: &JobState) -> Self {
         use DownloadState as State;
-        let JobState { download, progress } = job;
+        let JobState { download, progress, wait } = job;
         let state = download.state;
         let entry = registry.find_entry_by_id(download.entry_id);
         let file = download.path.file.as_str();
@@ -85,7 +85,7 @@ impl JobRow {
             percent: (progress.bytes_done * 100).checked_div(progress.bytes_total).unwrap_or(0),
             bytes_done: progress.bytes_done,
             bytes_total: progress.bytes_total,
-            error: download.error.clone(),
+            error: wait.as_ref().map(ToString::to_string).or_else(|| download.error.clone()),
             is_moving: matches!(state, State::Downloading | State::Verifying | State::Retrying),
             is_waiting: state == State::Queued,
             can_pause: matches!(state, State::Queued | State::Downloading | State::Retrying),

@@ -261,6 +261,23 @@ async fn absurd_missing_and_senseless_waits_are_bounded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_long_pause_is_handed_to_the_caller_with_everything_kept() {
+    let rig = Rig::new().await;
+    let (_, first) = rig.hub(MIB);
+    let url = first.url.to_string();
+    let busy = Fault::status_retry(429, RetryAfter::Seconds(600));
+    rig.standin.fault("hub.safetensors", busy, Times::Once);
+    // The second time nobody is asked: the host's wish holds for all transfers.
+    for request in [first, rig.request(&url)] {
+        let error = rig.fetch(request).await.unwrap_err();
+        let wait = if let TransferError::Delayed { wait, .. } = &error { *wait } else { panic!("{error}") };
+        assert!((590..700).contains(&wait.as_secs()), "{wait:?}");
+        assert!(error.is_transient());
+    }
+    assert_eq!(rig.standin.requests().iter().filter(|seen| seen.status == 429).count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_asks_for_a_pause_is_left_alone_by_every_transfer() {
     let rig = Rig::new().await;
     let (_, request) = rig.plain(MIB);

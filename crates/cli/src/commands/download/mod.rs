@@ -151,10 +151,6 @@ async fn ask_one(name: &FileName, how: &How, api: &Api, output: &Output) -> Resu
     let id = answer
         .download_id
         .ok_or_else(|| Failure::new(format!("the server queued `{name}` but does not say as what")))?;
-    let job = api.download(&id).await?.data;
-    if job.state == "paused" {
-        api.act(&id, "resume").await?;
-    }
     Ok(Some(id))
 }
 

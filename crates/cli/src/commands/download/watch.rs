@@ -18,6 +18,8 @@ use crate::units::{bytes, counted, duration, speed};
 const STEP: Duration = Duration::from_millis(200);
 /// How often when an end is near, so that nobody waits for the look at it.
 const SHORT_STEP: Duration = Duration::from_millis(20);
+/// A small file is here within such a time.
+const FIRST_MOMENT: Duration = Duration::from_millis(500);
 /// States in which a job is not over.
 const LIVE: [&str; 5] = ["downloading", "retrying", "verifying", "queued", "paused"];
 
@@ -59,6 +61,7 @@ async fn watch(
     progress: &mut Progress<'_>,
     signals: &mut Signals,
 ) -> Result<Seen> {
+    let began = Instant::now();
     loop {
         progress.show(jobs.iter().map(|job| &job.data));
         if jobs.iter().all(|job| job.data.is_ended()) {
@@ -66,21 +69,21 @@ async fn watch(
         }
         tokio::select! {
             asked = signals.next() => return Ok(Seen::Stopped(asked)),
-            () = tokio::time::sleep(step(jobs)) => {}
+            () = tokio::time::sleep(step(jobs, began.elapsed())) => {}
         }
         refresh(jobs, api).await?;
     }
 }
 
 /// The pause until the next look.
-fn step(jobs: &[Reply<Download>]) -> Duration {
+fn step(jobs: &[Reply<Download>], since_start: Duration) -> Duration {
     let is_near = |job: &Download| match job.state.as_str() {
         "verifying" => true,
         "downloading" if job.bytes_total == 0 => true,
         "downloading" => ((job.bytes_total - job.bytes_downloaded.min(job.bytes_total)) as f64) < job.speed,
         _ => false,
     };
-    if jobs.iter().any(|job| is_near(&job.data)) { SHORT_STEP } else { STEP }
+    if since_start < FIRST_MOMENT || jobs.iter().any(|job| is_near(&job.data)) { SHORT_STEP } else { STEP }
 }
 
 async fn load(ids: &[String], api: &Api) -> Result<Vec<Reply<Download>>> {

@@ -67,10 +67,10 @@ impl Registry {
                 };
                 if is_changed {
                     // What was written here is looked at once more: an edit may have come right after it.
-                    tokio::time::sleep(COLLECT).await;
+                    registry.rest(COLLECT).await;
                     let began = Instant::now();
                     registry.sync_catalog_files().await;
-                    tokio::time::sleep(began.elapsed() * 4).await;
+                    registry.rest(began.elapsed() * 4).await;
                 }
             }
         });

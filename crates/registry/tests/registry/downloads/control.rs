@@ -2,10 +2,13 @@
 
 use std::fs;
 
+use lorakeep_registry::clock::Clock;
 use lorakeep_registry::domain::DownloadState;
 use lorakeep_registry::{Enqueue, Enqueued, JobState, Placement, SettingsChange};
 
-use super::support::{Studio, hub_entry, large, small, usual};
+use lorakeep_standin::{Fault, RetryAfter, Times};
+
+use super::support::{Studio, civitai_entry, civitai_model, hub_entry, large, small, usual};
 use crate::harness::{Home, both_databases, eventually, on_sqlite};
 
 /// Bytes a second of each connection, slow enough to act in the middle.
@@ -53,6 +56,48 @@ both_databases! {
         let again = studio.queue("a.safetensors").await;
         assert_ne!(again.download.id, job.download.id);
         eventually("it is done", || studio.state(&again) == DownloadState::Done).await;
+        studio.registry.close().await;
+    }
+
+    async fn asking_for_a_paused_download_resumes_it(home: Home) {
+        let studio = Studio::open(home).await;
+        studio.serve(&[small("a.safetensors"), small("b.safetensors")]);
+        studio.import(&[hub_entry("a.safetensors"), hub_entry("b.safetensors")]).await;
+        for file in ["a.safetensors", "b.safetensors"] {
+            let job = studio.queue(file).await;
+            studio.registry.pause_download(job.download.id).await.unwrap();
+        }
+        let again = studio.queue("a.safetensors").await;
+        assert_eq!(again.download.state, DownloadState::Queued);
+        let report = studio.registry.enqueue_batch(&["b.safetensors".to_owned()], false).await.unwrap();
+        assert_eq!(report.queued, ["b.safetensors"]);
+        studio.registry.run_until_empty().await.unwrap();
+        assert!(studio.path("loras/a.safetensors").exists() && studio.path("loras/b.safetensors").exists());
+        studio.registry.close().await;
+    }
+
+    async fn a_long_pause_that_a_host_asks_for_is_told_and_keeps_no_place(home: Home) {
+        let studio = Studio::open_with(home, &[("MAX_CONCURRENT_DOWNLOADS", "1")]).await;
+        studio.serve(&[small("a.safetensors")]);
+        studio.standin.add_model(civitai_model(7, small("b.safetensors")));
+        studio.import(&[hub_entry("a.safetensors"), civitai_entry("b.safetensors", 70)]).await;
+        let busy = Fault::status_retry(429, RetryAfter::Seconds(600));
+        studio.standin.fault("/o/r/resolve/", busy, Times::Always);
+        studio.registry.start();
+        let job = studio.queue("a.safetensors").await;
+        let find = || {
+            let live = studio.registry.live_downloads();
+            live.into_iter().find(|own| own.download.id == job.download.id).unwrap()
+        };
+        eventually("it waits", || find().wait.is_some()).await;
+        let wait = find().wait.unwrap();
+        assert_eq!(find().download.state, DownloadState::Retrying);
+        assert!((600..700).contains(&(wait.until - studio.home.clock.now()).num_seconds()), "{wait}");
+        assert!(wait.reason.contains("429"), "{wait}");
+        let other = studio.queue("b.safetensors").await;
+        eventually("the other one has the place", || studio.state(&other) == DownloadState::Done).await;
+        let paused = studio.registry.pause_download(job.download.id).await.unwrap();
+        assert_eq!((paused.download.state, paused.wait, paused.download.error), (DownloadState::Paused, None, None));
         studio.registry.close().await;
     }
 

@@ -32,6 +32,9 @@ pub(in crate::studio) struct DownloadView {
     attempts: i64,
     error: Option<String>,
     error_code: Option<String>,
+    /// When a job in state `retrying` goes on, and why it waits.
+    retry_at: Option<String>,
+    retry_reason: Option<String>,
     created_at: String,
     started_at: Option<String>,
     finished_at: Option<String>,
@@ -39,7 +42,7 @@ pub(in crate::studio) struct DownloadView {
 
 impl DownloadView {
     pub(in crate::studio) fn new(registry: &Registry, job: &JobState) -> Self {
-        let JobState { download, progress } = job;
+        let JobState { download, progress, wait } = job;
         let (file, dest) = (download.path.file.as_str(), download.path.folder.as_str());
         let entry = registry.find_entry_by_id(download.entry_id);
         Self {
@@ -63,6 +66,8 @@ impl DownloadView {
             attempts: download.attempts,
             error: download.error.clone(),
             error_code: download.error_code.clone(),
+            retry_at: wait.as_ref().map(|wait| time(wait.until)),
+            retry_reason: wait.as_ref().map(|wait| wait.reason.clone()),
             created_at: time(download.created_at),
             started_at: download.started_at.map(time),
             finished_at: download.finished_at.map(time),

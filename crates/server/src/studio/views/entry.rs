@@ -1,5 +1,7 @@
 //! One entry with the state of its file.
 
+use std::borrow::Cow;
+
 use lorakeep_registry::domain::{Dimension, FileFact, StatusWord, Verification};
 use lorakeep_registry::{
     Added, EntryPage, EntryState, FacetCount, Facets, FileFacts, GallerySummaries, JobState,
@@ -122,7 +124,7 @@ fn write_state<M: SerializeMap>(map: &mut M, state: &EntryState) -> Result<(), M
     map.serialize_entry("on_disk_bytes", &transfer.on_disk_bytes)?;
     map.serialize_entry("expected_bytes", &transfer.expected_bytes)?;
     map.serialize_entry("speed", &transfer.speed)?;
-    map.serialize_entry("error", &job.and_then(|job| job.download.error.as_deref()))?;
+    map.serialize_entry("error", &job.and_then(trouble))?;
     let file = state.file.as_ref();
     map.serialize_entry("verification", verification(file.map(FileFact::verification)))?;
     map.serialize_entry("sha256_on_disk", &file.and_then(|file| file.sha256))?;
@@ -141,6 +143,14 @@ fn finer_word(state: &EntryState) -> &'static str {
         }
         (_, status) => status.as_str(),
     }
+}
+
+/// Why it failed, or why it waits and until when.
+fn trouble(job: &JobState) -> Option<Cow<'_, str>> {
+    job.wait
+        .as_ref()
+        .map(|wait| wait.to_string().into())
+        .or_else(|| job.download.error.as_deref().map(Cow::from))
 }
 
 /// The word of a verification; an absent file is not verified.
