@@ -44,7 +44,7 @@ pub(crate) struct Purged {
 impl Api {
     /// Moves a file to the bin, or frees it.
     pub(crate) async fn delete_file(&self, name: &FileName, purge: bool) -> Result<Reply<Deleted>> {
-        let mut path = name.path("/api/admin/models", "");
+        let mut path = name.path("/api/admin/entries/by-file", "");
         if purge {
             path.push(if path.contains('?') { '&' } else { '?' });
             path.push_str("purge=true");

@@ -142,7 +142,7 @@ impl Listing {
 fn render(registry: &Registry, catalog: CatalogName, last_length: usize) -> Result<Bytes> {
     let listing = registry.listing(catalog);
     let mut bytes = Vec::with_capacity(last_length + last_length / 16 + 1024);
-    serde_json::to_writer(&mut bytes, &ListingView(&listing))
+    serde_json::to_writer(&mut bytes, &ListingView(&listing, registry.config()))
         .map_err(|error| Error::internal("serialising a list", error))?;
     // Lists live long: give back what was reserved too much.
     bytes.shrink_to_fit();

@@ -126,7 +126,8 @@ fn catalog_routes() -> Router<App> {
         .route("/api/admin/entries/{id}", get(entries::show_by_id).patch(entries::edit))
         .route("/api/admin/entries/{id}/history", get(entries::history))
         .route("/api/admin/edits/{id}/revert", post(entries::revert))
-        .route("/api/admin/entries/by-file/{filename}", get(entries::show))
+        // Also for files whose name is one of the words of `/api/admin/models/…`.
+        .route("/api/admin/entries/by-file/{filename}", get(entries::show).delete(files::delete))
 }
 
 fn download_routes() -> Router<App> {

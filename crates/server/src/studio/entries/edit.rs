@@ -16,7 +16,8 @@ pub(in crate::studio) async fn show(
     State(app): AppState,
     Path(id): Path<EntryId>,
 ) -> Result<JsonBody<EntryDetailView>, Refusal> {
-    Ok(JsonBody(EntryDetailView(app.registry().entry_detail(id).await?)))
+    let detail = app.registry().entry_detail(id).await?;
+    Ok(JsonBody(EntryDetailView::new(detail, app.registry().config())))
 }
 
 pub(in crate::studio) async fn edit(
@@ -27,7 +28,7 @@ pub(in crate::studio) async fn edit(
     let edit = EntryEdit::parse(body).map_err(lorakeep_registry::Error::from)?;
     let edited = app.registry().edit_entry(id, &edit).await?;
     let detail = app.registry().entry_detail(id).await?;
-    Ok(JsonBody(EntryEditedView::new(detail, edited)))
+    Ok(JsonBody(EntryEditedView::new(detail, edited, app.registry().config())))
 }
 
 /// `ids` or `filter`, beside the fields of an edit.

@@ -20,7 +20,7 @@ pub(in crate::studio) async fn list(
     let query = query::parse(query.as_deref().unwrap_or_default())?;
     let page = app.registry().entries(query).await?;
     let mut body = Vec::with_capacity(ENTRY_BYTES * (page.items.len() + 1));
-    serde_json::to_writer(&mut body, &EntryPageView(&page))
+    serde_json::to_writer(&mut body, &EntryPageView(&page, app.registry().config()))
         .map_err(|error| Error::internal("serialising a page", error))?;
     Ok(([(CONTENT_TYPE, "application/json")], body).into_response())
 }

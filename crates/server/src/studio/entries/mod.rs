@@ -14,7 +14,7 @@ pub(super) use edit::{edit, edit_many, history, revert, show as show_by_id};
 pub(super) use list::list;
 
 use super::extract::{FileName, Json, Query};
-use super::views::{AddedView, DetailedEntryView, StatusView};
+use super::views::{AddedView, DetailedEntryView, PlacedEntryView, StatusView};
 use crate::app::AppState;
 use crate::envelope::Refusal;
 
@@ -31,7 +31,8 @@ pub(super) async fn show(
 ) -> Result<JsonBody<DetailedEntryView>, Refusal> {
     let state = app.registry().find_entry(&file, chooser.dest.as_deref())?;
     let facts = app.registry().file_facts(&state.entry.path).await?;
-    Ok(JsonBody(DetailedEntryView { state, facts }))
+    let placed = PlacedEntryView::new(state, app.registry().config());
+    Ok(JsonBody(DetailedEntryView { placed, facts }))
 }
 
 pub(super) async fn remove(
@@ -85,5 +86,5 @@ pub(super) async fn add(
     Json(body): Json<AddBody>,
 ) -> Result<JsonBody<AddedView>, Refusal> {
     let added: Added = app.registry().add(body.into_request()?).await?;
-    Ok(JsonBody(added.into()))
+    Ok(JsonBody(AddedView::new(added, app.registry().config())))
 }

@@ -2,24 +2,34 @@
 
 use std::collections::BTreeMap;
 
+use lorakeep_registry::config::Config;
 use lorakeep_registry::{EntriesEdited, EntryDetail, EntryEdited, PastEdit};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use super::{entry, time};
+use super::{entry, fields, time};
 
 /// An entry with the origin of each of its fields.
 #[derive(Debug)]
-pub(in crate::studio) struct EntryDetailView(pub(in crate::studio) EntryDetail);
+pub(in crate::studio) struct EntryDetailView {
+    detail: EntryDetail,
+    url: String,
+}
+
+impl EntryDetailView {
+    pub(in crate::studio) fn new(detail: EntryDetail, config: &Config) -> Self {
+        Self { url: fields::download_url(&detail.state.entry.document, config), detail }
+    }
+}
 
 impl Serialize for EntryDetailView {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let EntryDetail { state, origins } = &self.0;
+        let EntryDetail { state, origins } = &self.detail;
         let origins: BTreeMap<&str, &str> =
             origins.iter().map(|(field, origin)| (field.as_str(), origin.as_str())).collect();
         let mut map = serializer.serialize_map(None)?;
-        entry::write_placed(&mut map, state, &["id", "origins"])?;
+        entry::write_placed(&mut map, state, &self.url, &["id", "origins"])?;
         map.serialize_entry("origins", &origins)?;
         map.end()
     }
@@ -34,9 +44,9 @@ pub(in crate::studio) struct EntryEditedView {
 }
 
 impl EntryEditedView {
-    pub(in crate::studio) fn new(detail: EntryDetail, edited: EntryEdited) -> Self {
+    pub(in crate::studio) fn new(detail: EntryDetail, edited: EntryEdited, config: &Config) -> Self {
         let edit = edited.edit.map(|edit| edit.to_string());
-        Self { entry: EntryDetailView(detail), edit, previous: edited.fields.old }
+        Self { entry: EntryDetailView::new(detail, config), edit, previous: edited.fields.old }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use lorakeep_registry::config::Config;
 use lorakeep_registry::domain::{Dimension, FileFact, StatusWord, Verification};
 use lorakeep_registry::{
     Added, EntryPage, EntryState, FacetCount, Facets, FileFacts, GallerySummaries, JobState,
@@ -13,20 +14,31 @@ use super::listing::Each;
 use super::{fields, gallery, percent};
 
 /// An entry as in the lists, with what is in its model's gallery where that is shown.
-pub(super) struct EntryView<'a>(pub(super) &'a EntryState, pub(super) Option<&'a GallerySummaries>);
+pub(super) struct EntryView<'a>(
+    pub(super) &'a EntryState,
+    pub(super) Option<&'a GallerySummaries>,
+    pub(super) &'a Config,
+);
 
 /// The same with its id and the catalog and the category it is in.
 #[derive(Debug)]
-pub(super) struct PlacedEntryView(EntryState);
+pub(in crate::studio) struct PlacedEntryView {
+    state: EntryState,
+    url: String,
+}
 
 /// A page of the list at size.
-pub(in crate::studio) struct EntryPageView<'a>(pub(in crate::studio) &'a EntryPage);
+pub(in crate::studio) struct EntryPageView<'a>(
+    pub(in crate::studio) &'a EntryPage,
+    pub(in crate::studio) &'a Config,
+);
 
 impl Serialize for EntryView<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         let own: &[&str] = if self.1.is_some() { &gallery::FIELDS } else { &[] };
-        fields::write(&mut map, &self.0.entry, own)?;
+        let url = fields::download_url(&self.0.entry.document, self.2);
+        fields::write(&mut map, &self.0.entry, &url, own)?;
         write_state(&mut map, self.0)?;
         if let Some(galleries) = self.1 {
             let model_id = self.0.entry.document.id("civitai_model_id");
@@ -38,16 +50,22 @@ impl Serialize for EntryView<'_> {
 
 impl Serialize for PlacedEntryView {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        PlacedEntry(&self.0).serialize(serializer)
+        PlacedEntry(&self.state, &self.url).serialize(serializer)
     }
 }
 
-struct PlacedEntry<'a>(&'a EntryState);
+impl PlacedEntryView {
+    pub(in crate::studio) fn new(state: EntryState, config: &Config) -> Self {
+        Self { url: fields::download_url(&state.entry.document, config), state }
+    }
+}
 
-impl Serialize for PlacedEntry<'_> {
+struct PlacedEntry<'a, T>(&'a EntryState, T);
+
+impl<T: AsRef<str>> Serialize for PlacedEntry<'_, T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        write_placed(&mut map, self.0, &["id"])?;
+        write_placed(&mut map, self.0, self.1.as_ref(), &["id"])?;
         map.end()
     }
 }
@@ -55,14 +73,14 @@ impl Serialize for PlacedEntry<'_> {
 /// The same with what the file says of itself.
 #[derive(Debug)]
 pub(in crate::studio) struct DetailedEntryView {
-    pub(in crate::studio) state: EntryState,
+    pub(in crate::studio) placed: PlacedEntryView,
     pub(in crate::studio) facts: Option<FileFacts>,
 }
 
 impl Serialize for DetailedEntryView {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        write_placed(&mut map, &self.state, &["id", "file_facts"])?;
+        write_placed(&mut map, &self.placed.state, &self.placed.url, &["id", "file_facts"])?;
         map.serialize_entry("file_facts", &self.facts)?;
         map.end()
     }
@@ -72,13 +90,14 @@ impl Serialize for DetailedEntryView {
 pub(super) fn write_placed<M: SerializeMap>(
     map: &mut M,
     state: &EntryState,
+    url: &str,
     own: &[&str],
 ) -> Result<(), M::Error> {
     let entry = &state.entry;
     map.serialize_entry("id", &format_args!("{}", entry.id))?;
     map.serialize_entry("catalog", entry.catalog.as_str())?;
     map.serialize_entry("category", &entry.category)?;
-    fields::write(map, entry, own)?;
+    fields::write(map, entry, url, own)?;
     write_state(map, state)
 }
 
@@ -86,7 +105,8 @@ impl Serialize for EntryPageView<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let EntryPage { items, next_cursor, total, facets } = self.0;
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("items", &Each(items, PlacedEntry))?;
+        let url = |state: &EntryState| fields::download_url(&state.entry.document, self.1);
+        map.serialize_entry("items", &Each(items, |state| PlacedEntry(state, url(state))))?;
         map.serialize_entry("next_cursor", next_cursor)?;
         map.serialize_entry("total", total)?;
         if let Some(facets) = facets {
@@ -221,20 +241,18 @@ pub(in crate::studio) struct AddedView {
     entry: Option<PlacedEntryView>,
 }
 
-impl From<Added> for AddedView {
-    fn from(added: Added) -> Self {
+impl AddedView {
+    pub(in crate::studio) fn new(added: Added, config: &Config) -> Self {
         match added {
-            Added::New(state) => Self::of("added", state),
-            Added::AlreadyExists(state) => Self::of("already_exists", state),
+            Added::New(state) => Self::of("added", state, config),
+            Added::AlreadyExists(state) => Self::of("already_exists", state, config),
             Added::Restricted { reason } => {
                 Self { status: "restricted", reason: Some(reason), ..Self::default() }
             }
         }
     }
-}
 
-impl AddedView {
-    fn of(status: &'static str, state: EntryState) -> Self {
+    fn of(status: &'static str, state: EntryState, config: &Config) -> Self {
         let entry = &state.entry;
         Self {
             status,
@@ -244,7 +262,7 @@ impl AddedView {
             catalog: Some(entry.catalog.as_str()),
             category: Some(entry.category.clone()),
             dest: Some(entry.dest().to_owned()),
-            entry: Some(PlacedEntryView(state)),
+            entry: Some(PlacedEntryView::new(state, config)),
         }
     }
 }

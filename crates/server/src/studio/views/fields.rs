@@ -1,5 +1,6 @@
 //! The fields of an entry in the lists: those that existing clients expect, then all others of its document.
 
+use lorakeep_registry::config::{Config, UpstreamConfig};
 use lorakeep_registry::domain::{Entry, EntryDocument, Origin};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::ser::SerializeMap;
@@ -64,13 +65,18 @@ const COMPUTED: [&str; 17] = [
 /// Path segments keep what RFC 3986 calls unreserved.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// Writes all fields that come from the catalog but those that were `written` before.
-pub(super) fn write<M: SerializeMap>(map: &mut M, entry: &Entry, written: &[&str]) -> Result<(), M::Error> {
+/// Writes all fields that come from the catalog but those that were `written` before. `url` is its download address.
+pub(super) fn write<M: SerializeMap>(
+    map: &mut M,
+    entry: &Entry,
+    url: &str,
+    written: &[&str],
+) -> Result<(), M::Error> {
     let document = &entry.document;
     map.serialize_entry("name", document.text("name"))?;
     map.serialize_entry("file", entry.file())?;
     map.serialize_entry("dest", entry.dest())?;
-    map.serialize_entry("url", &download_url(document))?;
+    map.serialize_entry("url", url)?;
     map.serialize_entry("civitai_version_id", &version_id(document))?;
     map.serialize_entry("base_model", document.base_model())?;
     let mut plain = 0;
@@ -123,16 +129,18 @@ fn version_id(document: &EntryDocument) -> Option<String> {
     text.map(str::to_owned).or_else(|| value.as_number().map(ToString::to_string))
 }
 
-/// Where a browser would get the file; empty when the entry has no origin.
-fn download_url(document: &EntryDocument) -> String {
+/// Where a browser would get the file, from the configured upstreams; empty when the entry has no origin.
+pub(super) fn download_url(document: &EntryDocument, config: &Config) -> String {
+    let base = |upstream: &UpstreamConfig| upstream.url.as_str().trim_end_matches('/').to_owned();
     match document.origin() {
         None => String::new(),
         Some(Origin::Civitai { version_id, .. }) => {
-            format!("https://civitai.com/api/download/models/{version_id}")
+            format!("{}/api/download/models/{version_id}", base(&config.civitai))
         }
         Some(Origin::HuggingFace { repo, file, revision }) => {
             let revision = encoded(revision.as_deref().unwrap_or("main"));
-            format!("https://huggingface.co/{}/resolve/{revision}/{}", encoded(&repo), encoded(&file))
+            let (base, repo) = (base(&config.huggingface), encoded(&repo));
+            format!("{base}/{repo}/resolve/{revision}/{}", encoded(&file))
         }
         Some(Origin::Url(url)) => url,
     }
@@ -148,13 +156,15 @@ fn encoded(path: &str) -> String {
 mod tests {
     use serde_json::Value;
 
+    use lorakeep_registry::config::ConfigFlags;
+
     use super::*;
 
-    fn url(document: Value) -> String {
-        match document {
-            Value::Object(fields) => download_url(&EntryDocument::from(fields)),
-            other => panic!("{other} is not an entry"),
-        }
+    fn url(document: Value, environment: &[(&str, &str)]) -> String {
+        let Value::Object(fields) = document else { panic!("{document} is not an entry") };
+        let env = |name: &str| environment.iter().find(|pair| pair.0 == name).map(|pair| pair.1.to_owned());
+        let config = Config::load(&ConfigFlags::default(), &env).unwrap();
+        download_url(&EntryDocument::from(fields), &config)
     }
 
     #[test]
@@ -172,7 +182,17 @@ mod tests {
             ),
         ];
         for (document, expected) in cases {
-            assert_eq!(url(document), expected);
+            assert_eq!(url(document, &[]), expected);
         }
+    }
+
+    #[test]
+    fn the_address_leads_to_the_configured_upstreams() {
+        let mirrors =
+            [("LORAKEEP_CIVITAI_URL", "http://localhost:1/c/"), ("HF_ENDPOINT", "https://mirror.example")];
+        let civitai = serde_json::json!({"civitai_version_id": 9208});
+        assert_eq!(url(civitai, &mirrors), "http://localhost:1/c/api/download/models/9208");
+        let hub = serde_json::json!({"hf_repo": "o/r", "hf_file": "a.pt"});
+        assert_eq!(url(hub, &mirrors), "https://mirror.example/o/r/resolve/main/a.pt");
     }
 }

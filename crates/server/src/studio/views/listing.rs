@@ -1,5 +1,6 @@
 //! A whole catalog, written straight from the registry's listing; and what an import did.
 
+use lorakeep_registry::config::Config;
 use lorakeep_registry::{CategoryListing, GallerySummaries, ImportReport, Listing, Stats};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -7,7 +8,10 @@ use serde::{Serialize, Serializer};
 use super::entry::EntryView;
 
 /// The whole list.
-pub(in crate::studio) struct ListingView<'a>(pub(in crate::studio) &'a Listing);
+pub(in crate::studio) struct ListingView<'a>(
+    pub(in crate::studio) &'a Listing,
+    pub(in crate::studio) &'a Config,
+);
 
 impl Serialize for ListingView<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -16,7 +20,8 @@ impl Serialize for ListingView<'_> {
         map.serialize_entry("date", &self.0.date)?;
         map.serialize_entry("stats", &StatsView::from(&self.0.stats))?;
         let galleries = self.0.galleries.as_ref();
-        map.serialize_entry("categories", &Each(&self.0.categories, |own| CategoryView(own, galleries)))?;
+        let categories = Each(&self.0.categories, |own| CategoryView(own, galleries, self.1));
+        map.serialize_entry("categories", &categories)?;
         map.end()
     }
 }
@@ -30,7 +35,7 @@ impl<'a, T, V: Serialize, F: Fn(&'a T) -> V> Serialize for Each<'a, T, F> {
     }
 }
 
-struct CategoryView<'a>(&'a CategoryListing, Option<&'a GallerySummaries>);
+struct CategoryView<'a>(&'a CategoryListing, Option<&'a GallerySummaries>, &'a Config);
 
 impl Serialize for CategoryView<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -41,7 +46,7 @@ impl Serialize for CategoryView<'_> {
         for (field, value) in category.extra() {
             map.serialize_entry(field, value)?;
         }
-        map.serialize_entry("models", &Each(entries, |entry| EntryView(entry, self.1)))?;
+        map.serialize_entry("models", &Each(entries, |entry| EntryView(entry, self.1, self.2)))?;
         map.end()
     }
 }

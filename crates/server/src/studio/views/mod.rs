@@ -23,7 +23,7 @@ pub(super) use adoption::AdoptionView;
 pub(super) use bin::{BinItemView, DeletedView, PurgedView, RestoredView};
 pub(super) use download::{BatchView, ChangedView, DownloadView, EnqueuedView};
 pub(super) use edit::{EntriesEditedView, EntryDetailView, EntryEditedView, PastEditView};
-pub(super) use entry::{AddedView, DetailedEntryView, EntryPageView};
+pub(super) use entry::{AddedView, DetailedEntryView, EntryPageView, PlacedEntryView};
 pub(super) use gallery::row;
 pub(super) use identify::{DuplicatesView, LookupView};
 pub(super) use listing::{ImportView, ListingView};

@@ -37,3 +37,16 @@ async fn a_scan_says_what_changed_outside() {
     insta::assert_json_snapshot!(server.post("/api/admin/scan").await.shown());
     assert_eq!(status(&server).await, "not_downloaded");
 }
+
+#[tokio::test]
+async fn a_file_called_like_a_route_can_be_deleted() {
+    let server = TestServer::start().await;
+    for name in ["status", "import"] {
+        server.put_file(&format!("vae/{name}"), b"mine").await;
+        server.import(&json!([{"file": name, "dest": "vae"}])).await;
+        let path = format!("/api/admin/entries/by-file/{name}");
+        let deleted = server.admin(Method::DELETE, &path).send().await;
+        assert_eq!(deleted.status, 200, "{name}");
+        assert!(!server.models_dir().join("vae").join(name).exists());
+    }
+}
