@@ -9,7 +9,7 @@ import subprocess
 import library
 import report
 import servers
-from measure import alternate, median, run, spread
+from measure import alternate, median, rounds_of, run, spread
 
 FILE = "capped.safetensors"
 CAP = 16 << 20  # bytes a second of each connection
@@ -65,7 +65,7 @@ def text(bench, size, results):
     goals = [report.Goal("share of connections × cap", median(share["lorakeep download"]), 0.95, True)]
     explanation = (
         f"{size >> 20} MiB from the stand-in, which gives each connection {CAP >> 20} MiB/s; {CONNECTIONS} connections. "
-        f"The whole command counts. {bench.rounds} alternating rounds, median (least to most)."
+        f"The whole command counts. {rounds_of(results)} alternating rounds, median (least to most)."
     )
     header = ["command", "wall", "share of connections × cap"]
     return report.section("A server that caps each connection", explanation, header, rows, goals)

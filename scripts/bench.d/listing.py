@@ -8,7 +8,7 @@ import time
 import library
 import report
 import servers
-from measure import alternate, median, spread
+from measure import alternate, median, rounds_of, spread
 
 PATH = "/api/admin/models"
 
@@ -71,6 +71,6 @@ def text(bench, results, size):
     ]
     explanation = (
         f"`GET {PATH}` with {bench.entries:,} entries ({size / 1e6:.1f} MB of JSON) against nginx serving the same "
-        f"bytes as a file; wrk with one thread for {bench.seconds} s, {bench.rounds} alternating rounds, median (least to most)."
+        f"bytes as a file; wrk with one thread for {bench.seconds} s, {rounds_of(results)} alternating rounds, median (least to most)."
     )
     return report.section("The catalog list", explanation, ["server, connections", "requests/s", "data"], rows, goals)

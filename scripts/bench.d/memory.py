@@ -58,7 +58,7 @@ def one_run(bench, names):
         return before, status_bytes(process.pid, "VmHWM")
 
 
-def wait_until_done(port, names, limit=300):
+def wait_until_done(port, names, limit=60):
     deadline = time.monotonic() + limit
     while time.monotonic() < deadline:
         page = json.loads(servers.get(port, "/api/admin/downloads?limit=1000")[2])

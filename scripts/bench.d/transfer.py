@@ -6,7 +6,7 @@ import shutil
 import library
 import report
 import servers
-from measure import alternate, median, run, spread
+from measure import alternate, median, rounds_of, run, spread
 
 FILE = "bench.safetensors"
 
@@ -90,7 +90,7 @@ def text(bench, results):
         report.Goal("time against the larger of curl alone and dd", wall[ours] / bare, 1.3, False),
     ]
     explanation = (
-        f"{bench.size >> 20} MiB from nginx over loopback, {bench.rounds} alternating rounds, median (least to most). "
+        f"{bench.size >> 20} MiB from nginx over loopback, {rounds_of(results)} alternating rounds, median (least to most). "
         "Every clock stops after a `sync` of the file system; CPU is user + system of the whole command. Ours includes "
         "the hash, the content check, the publication and the database."
     )

@@ -220,6 +220,24 @@ impl From<Invalid> for Error {
     }
 }
 
+/// What SQLite says of its disk: `SQLITE_FULL` (13), `SQLITE_READONLY` (8), `SQLITE_CANTOPEN` (14), extended codes
+/// included. PostgreSQL's codes have five characters, and `53100` is its full disk.
+pub(crate) fn full_or_read_only(error: &sqlx::Error) -> Option<Error> {
+    let code = error.as_database_error()?.code()?;
+    let primary = code.parse::<u32>().ok().filter(|_| code.len() < 5).map(|code| code & 0xff);
+    let (code, message) = match (primary, code.as_ref()) {
+        (Some(13), _) | (None, "53100") => {
+            ("disk_full", "the disk of the database is full; free some space and try again")
+        }
+        (Some(8 | 14), _) => (
+            "not_writable",
+            "the database cannot be written; check who owns its folder and whether it is mounted read-only",
+        ),
+        _ => return None,
+    };
+    Some(Error::Unavailable { code, message: message.to_owned() })
+}
+
 impl From<sqlx::Error> for Error {
     fn from(source: sqlx::Error) -> Self {
         match source {
@@ -227,7 +245,9 @@ impl From<sqlx::Error> for Error {
                 message: "the database is busy, try again in a moment".into(),
                 retry_after_seconds: Some(2),
             },
-            other => Self::internal("the database failed", other),
+            other => {
+                full_or_read_only(&other).unwrap_or_else(|| Self::internal("the database failed", other))
+            }
         }
     }
 }

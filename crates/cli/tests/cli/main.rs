@@ -2,6 +2,7 @@
 
 mod adopting;
 mod bad_input;
+mod disks;
 mod evaluating;
 mod everyday;
 mod harness;

@@ -8,6 +8,7 @@ use std::path::Path;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
+use super::io_error;
 use crate::error::{Error, Result};
 
 /// The lock of a data folder, held until it is dropped (or the process dies, however it dies).
@@ -18,9 +19,8 @@ impl DataLock {
     /// Takes the lock; `Conflict` (`data_dir_locked`) names the process that holds it.
     pub(crate) fn take(data_dir: &Path) -> Result<Self> {
         let path = data_dir.join("lorakeep.lock");
-        let failed = |error: io::Error| {
-            Error::internal(format!("the lock `{}` cannot be taken", path.display()), error)
-        };
+        let failed =
+            |error: io::Error| io_error(&format!("the lock `{}` cannot be taken", path.display()), error);
         let mut file = OpenOptions::new()
             .create(true)
             .read(true)

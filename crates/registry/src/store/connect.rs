@@ -12,7 +12,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
 use super::{Db, Store};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, full_or_read_only};
 
 static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
 static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
@@ -119,6 +119,11 @@ fn migration_error(error: MigrateError, name: &str) -> Error {
         }
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) if is_damaged(&error) => {
             Error::Unavailable { code: "database_damaged", message: damaged(name) }
+        }
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)
+            if full_or_read_only(&error).is_some() =>
+        {
+            error.into()
         }
         other => Error::internal(
             format!("the schema of the database `{name}` cannot be brought up to date"),

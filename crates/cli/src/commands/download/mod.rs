@@ -30,7 +30,7 @@ pub(crate) struct DownloadArgs {
     #[arg(value_name = "FILE", required_unless_present = "all_missing", conflicts_with = "all_missing")]
     files: Vec<String>,
     /// Every entry of both catalogs whose file is not on disk
-    #[arg(long)]
+    #[arg(long, visible_alias = "all")]
     all_missing: bool,
     /// Fetch and replace files that are here already
     #[arg(long)]
@@ -124,7 +124,7 @@ async fn ask(files: &[FileName], how: &How, api: &Api, output: &Output) -> Resul
             Ok(Some(id)) if !asked.ids.contains(&id) => asked.ids.push(id),
             Ok(Some(_)) => {}
             Ok(None) => asked.skipped.push(json!({ "file": name.file, "reason": "present" })),
-            Err(failure) if files.len() == 1 => return Err(failure),
+            Err(failure) if files.len() == 1 && !how.in_bulk => return Err(failure),
             Err(failure) => {
                 asked.failed |= !how.in_bulk;
                 asked.skipped.push(json!({ "file": name.file, "reason": failure.message }));
