@@ -277,6 +277,33 @@ fn sum_line(jobs: &[&Download]) -> String {
     line
 }
 
+/// Counted work, such as the modules of a file: one bar on a terminal, nothing elsewhere. Shared between threads.
+pub(crate) struct CountProgress(Option<ProgressBar>);
+
+impl CountProgress {
+    pub(crate) fn new(output: &Output) -> Self {
+        Self(output.has_bars().then(|| {
+            let target = ProgressDrawTarget::stderr_with_hz(10);
+            ProgressBar::with_draw_target(None, target).with_style(style("{msg} {wide_bar} {pos}/{len}"))
+        }))
+    }
+
+    pub(crate) fn show(&self, what: &str, done: usize, total: usize) {
+        if let Some(bar) = &self.0 {
+            bar.set_message(printable(what));
+            bar.set_length(total as u64);
+            bar.set_position(done as u64);
+        }
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn finish(&self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -307,32 +334,5 @@ mod tests {
 
     fn job(file: &str, state: &str) -> Download {
         serde_json::from_value(serde_json::json!({ "id": "1", "file": file, "state": state })).expect("a job")
-    }
-}
-
-/// Counted work, such as the modules of a file: one bar on a terminal, nothing elsewhere. Shared between threads.
-pub(crate) struct CountProgress(Option<ProgressBar>);
-
-impl CountProgress {
-    pub(crate) fn new(output: &Output) -> Self {
-        Self(output.has_bars().then(|| {
-            let target = ProgressDrawTarget::stderr_with_hz(10);
-            ProgressBar::with_draw_target(None, target).with_style(style("{msg} {wide_bar} {pos}/{len}"))
-        }))
-    }
-
-    pub(crate) fn show(&self, what: &str, done: usize, total: usize) {
-        if let Some(bar) = &self.0 {
-            bar.set_message(printable(what));
-            bar.set_length(total as u64);
-            bar.set_position(done as u64);
-        }
-    }
-
-    /// Takes the bar away.
-    pub(crate) fn finish(&self) {
-        if let Some(bar) = &self.0 {
-            bar.finish_and_clear();
-        }
     }
 }

@@ -43,11 +43,7 @@ pub(crate) struct Entry {
     #[serde(default)]
     pub(crate) dest: String,
     #[serde(default)]
-    pub(crate) category: String,
-    #[serde(default)]
     pub(crate) base_model: String,
-    #[serde(default)]
-    pub(crate) tags: Vec<Value>,
     pub(crate) status: String,
     #[serde(default)]
     pub(crate) state: Option<String>,

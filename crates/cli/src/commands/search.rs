@@ -64,10 +64,8 @@ impl SearchArgs {
         let mut query = format!("limit={}", self.limit);
         let optional = [("sort", &self.sort), ("cursor", &self.cursor)];
         for (name, value) in optional.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?))) {
-            query.push_str(&format!(
-                "&{name}={}",
-                percent_encoding::utf8_percent_encode(value, percent_encoding::NON_ALPHANUMERIC)
-            ));
+            let value = percent_encoding::utf8_percent_encode(value, percent_encoding::NON_ALPHANUMERIC);
+            query.extend([format!("&{name}="), value.to_string()]);
         }
         if self.facets {
             query.push_str("&facets=true");

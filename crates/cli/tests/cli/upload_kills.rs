@@ -185,7 +185,8 @@ impl Kills {
             .filter(|(folder, file)| self.bench.model("loras").join(folder).join(file.name()).exists())
             .map(|(_, file)| file.name())
             .collect();
-        (listed.sort_unstable(), present.sort_unstable());
+        listed.sort_unstable();
+        present.sort_unstable();
         assert_eq!(listed, present);
         server.signal("TERM");
         assert_eq!(server.end().0, Some(0));

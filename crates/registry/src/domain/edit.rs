@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value};
 
 use super::search::fold;
-use super::{EntryDocument, Sayings};
+use super::{EntryDocument, FieldValue, Sayings};
 use crate::error::Invalid;
 
 /// Most tags or trigger words of an entry.
@@ -126,7 +126,7 @@ impl EditedFields {
         let mut edited = Self::default();
         for field in fields {
             let value =
-                |document: &EntryDocument| document.get(field).map_or(Value::Null, |value| value.to_value());
+                |document: &EntryDocument| document.get(field).map_or(Value::Null, FieldValue::to_value);
             let (old, new) = (value(before), value(after));
             if old != new {
                 edited.old.insert(field.to_owned(), old);

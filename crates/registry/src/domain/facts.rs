@@ -215,7 +215,7 @@ impl Work<'_> {
 
     /// Whether the value was read from the file, where an upstream knows better: keys do not tell Pony from SDXL.
     fn is_of_file(&self, field: &str) -> bool {
-        let Some(Value::Object(identified)) = self.document.get("identified").map(|own| own.to_value())
+        let Some(Value::Object(identified)) = self.document.get("identified").map(FieldValue::to_value)
         else {
             return false;
         };

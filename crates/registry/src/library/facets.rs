@@ -41,12 +41,11 @@ impl FacetIndex {
             let values = &mut self.dimensions[dimension as usize];
             each_value(entry, dimension, |value| {
                 let folded = fold(value);
-                match values.get_mut(folded.as_str()) {
-                    Some(own) => own.slots.insert(slot, slots),
-                    None => {
-                        let own = Value { shown: value.into(), slots: SlotSet::One(slot) };
-                        values.insert(folded.into(), own);
-                    }
+                if let Some(own) = values.get_mut(folded.as_str()) {
+                    own.slots.insert(slot, slots);
+                } else {
+                    let own = Value { shown: value.into(), slots: SlotSet::One(slot) };
+                    values.insert(folded.into(), own);
                 }
             });
         }

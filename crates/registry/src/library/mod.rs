@@ -272,16 +272,13 @@ impl Library {
             self.unlink(&old.entry);
         }
         let Some(slot) = known.or_else(|| new.is_some().then(|| self.free_slot())) else { return };
-        match new {
-            Some(placed) => {
-                self.link(&placed.entry);
-                self.by_id.insert(id, slot);
-                self.rows[slot as usize] = Some(placed);
-            }
-            None => {
-                self.by_id.remove(&id);
-                self.free.push(slot);
-            }
+        if let Some(placed) = new {
+            self.link(&placed.entry);
+            self.by_id.insert(id, slot);
+            self.rows[slot as usize] = Some(placed);
+        } else {
+            self.by_id.remove(&id);
+            self.free.push(slot);
         }
         self.update_search(|search, library| search.update(library, slot, old.as_ref()));
     }

@@ -72,7 +72,7 @@ impl Orders {
                 take_out(order, slot);
             }
             if let (Some(new), Some(is)) = (new, is) {
-                put_in(order, library, field, slot, (is, new.entry.id));
+                put_in(order, library, field, slot, &(is, new.entry.id));
             }
         }
     }
@@ -83,7 +83,7 @@ impl Orders {
         take_out(order, slot);
         if let Some(placed) = library.placed_at(slot) {
             let key = (OrderKey::of(library, placed, SortField::Size), placed.entry.id);
-            put_in(order, library, SortField::Size, slot, key);
+            put_in(order, library, SortField::Size, slot, &key);
         }
     }
 
@@ -121,8 +121,8 @@ fn take_out(order: &mut Vec<u32>, slot: u32) {
     }
 }
 
-fn put_in(order: &mut Vec<u32>, library: &Library, field: SortField, slot: u32, key: (OrderKey, EntryId)) {
-    let at = place_of(order, library, field, &key);
+fn put_in(order: &mut Vec<u32>, library: &Library, field: SortField, slot: u32, key: &(OrderKey, EntryId)) {
+    let at = place_of(order, library, field, key);
     order.insert(at, slot);
 }
 

@@ -197,7 +197,9 @@ impl World {
 
     fn values(&self, entry: &Entry, dimension: Dimension) -> BTreeSet<String> {
         let mut values = BTreeSet::new();
-        each_value(entry, dimension, |value| drop(values.insert(fold(value))));
+        each_value(entry, dimension, |value| {
+            values.insert(fold(value));
+        });
         if dimension == Dimension::Status {
             values.insert(self.status_of(entry).to_owned());
         }

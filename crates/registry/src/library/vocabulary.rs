@@ -43,14 +43,11 @@ pub(super) struct VocabularyBuilder {
 impl VocabularyBuilder {
     /// An entry has a word.
     pub(super) fn add(&mut self, word: &str, slot: u32, slots: u32) {
-        let number = match self.numbers.get(word) {
-            Some(number) => *number,
-            None => {
-                let number = self.vocabulary.append(word);
-                self.numbers.insert(word.into(), number);
-                number
-            }
-        };
+        let number = self.numbers.get(word).copied().unwrap_or_else(|| {
+            let number = self.vocabulary.append(word);
+            self.numbers.insert(word.into(), number);
+            number
+        });
         self.vocabulary.slots[number as usize].insert(slot, slots);
     }
 

@@ -82,12 +82,11 @@ impl Registry {
         let mut by_content: HashMap<Sha256, Vec<(&ModelPath, &FileFact)>> = HashMap::new();
         let mut report = DuplicateReport::default();
         for (path, fact) in library.files().iter().filter(|(path, _)| path.file.is_model()) {
-            match fact.sha256 {
-                Some(sha256) => by_content.entry(sha256).or_default().push((path, fact)),
-                None => {
-                    report.unhashed_files += 1;
-                    report.unhashed_bytes += fact.stamp.size_bytes;
-                }
+            if let Some(sha256) = fact.sha256 {
+                by_content.entry(sha256).or_default().push((path, fact));
+            } else {
+                report.unhashed_files += 1;
+                report.unhashed_bytes += fact.stamp.size_bytes;
             }
         }
         let mut by_tensors: HashMap<Sha256, Vec<(&ModelPath, &FileFact)>> = HashMap::new();
@@ -197,7 +196,7 @@ mod tests {
     use crate::domain::CatalogName;
     use crate::service::testing::Studio;
 
-    async fn put(studio: &Studio, name: &str, content: &str) {
+    fn put(studio: &Studio, name: &str, content: &str) {
         let folder = studio.registry.config().models_dir.join("loras");
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join(name), content).unwrap();
@@ -224,11 +223,11 @@ mod tests {
     async fn copies_are_told_with_what_they_waste_and_the_one_to_keep_first() {
         let studio = Studio::new().await;
         for name in ["b.safetensors", "a.safetensors", "c.safetensors"] {
-            put(&studio, name, &safetensors("x")).await;
+            put(&studio, name, &safetensors("x"));
         }
         let folder = studio.registry.config().models_dir.join("loras");
         std::fs::hard_link(folder.join("c.safetensors"), folder.join("d.safetensors")).unwrap();
-        put(&studio, "other.safetensors", &safetensors("y")).await;
+        put(&studio, "other.safetensors", &safetensors("y"));
         studio.add(CatalogName::Loras, "styles", json!({"file": "c.safetensors", "dest": "loras"})).await;
         studio.registry.rescan().await.unwrap();
         assert_eq!(studio.registry.duplicates().await.unwrap().unhashed_files, 5);
@@ -249,7 +248,7 @@ mod tests {
     async fn the_last_copy_stays_where_it_is() {
         let studio = Studio::new().await;
         for name in ["a.safetensors", "b.safetensors"] {
-            put(&studio, name, &safetensors("x")).await;
+            put(&studio, name, &safetensors("x"));
         }
         hash(&studio).await;
         let item = studio.registry.bin_duplicate("loras/b.safetensors").await.unwrap();
@@ -258,7 +257,7 @@ mod tests {
         assert_eq!(last.code(), "last_copy");
         studio.registry.restore_bin_item(item.id).await.unwrap();
         // The other one changed behind our back, and the look at the disk has not seen it yet.
-        put(&studio, "b.safetensors", "changed").await;
+        put(&studio, "b.safetensors", "changed");
         assert_eq!(
             studio.registry.bin_duplicate("loras/a.safetensors").await.unwrap_err().code(),
             "last_copy"

@@ -86,7 +86,7 @@ impl Registry {
         match self.inner.store.prolong_session(session.token_sha256, expires_at).await {
             Ok(()) => self.inner.known_sessions.forget(&session.token_sha256),
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "a session was not prolonged")
+                tracing::warn!(error = &error as &dyn std::error::Error, "a session was not prolonged");
             }
         }
     }

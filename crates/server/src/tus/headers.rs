@@ -65,7 +65,7 @@ fn number(own: &HeaderMap, name: &HeaderName) -> Result<u64, Refusal> {
     // `+5` would parse, too.
     let number = text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten();
     number
-        .filter(|number| *number <= i64::MAX as u64)
+        .filter(|number| i64::try_from(*number).is_ok())
         .ok_or_else(|| bad_header(format!("the header `{name}` must be a whole number of bytes")))
 }
 

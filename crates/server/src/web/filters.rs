@@ -3,6 +3,7 @@
     unreachable_pub,
     clippy::inline_always,
     clippy::unused_self,
+    clippy::trivially_copy_pass_by_ref,
     clippy::unnecessary_wraps,
     reason = "the macro that makes filters asks for this shape"
 )]

@@ -110,7 +110,8 @@ async fn picture(standin: &Standin, strength: f64, prompt: &str) -> Vec<u8> {
     let entry = history(standin, &id).await;
     assert_eq!(entry["status"]["status_str"], "success");
     let image = &entry["outputs"]["9"]["images"][0];
-    let (name, folder) = (image["filename"].as_str().unwrap(), image["subfolder"].as_str().unwrap());
+    let (name, folder) =
+        (image["filename"].as_str().expect("a name"), image["subfolder"].as_str().expect("a folder"));
     let url = format!("{}/view?filename={name}&subfolder={folder}&type=output", standin.comfyui_url());
     let got = get(&url, &[]).await;
     assert_eq!((got.status, got.header("content-type")), (200, Some("image/png")));

@@ -10,7 +10,7 @@ pub(super) fn show(answer: &Value, output: &Output) -> Result<()> {
     let files = items(&answer["files"]);
     output.table(
         &["FILE", "VERDICT", "BASE MODEL", "ALGORITHM", "RANK", "SCALE", "STRENGTH", "RANK USED", "AT 95 %"],
-        files.iter().map(|file| file_row(file)).collect(),
+        files.iter().map(file_row).collect(),
     )?;
     show_findings(answer, output);
     show_programs(files, output)?;

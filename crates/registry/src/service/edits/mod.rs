@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use crate::domain::{
     CatalogName, EditId, EditedFields, Entry, EntryDocument, EntryEdit, EntryFilter, EntryId, FactOrigin,
-    Sayings, Sort, SortField,
+    FieldValue, Sayings, Sort, SortField,
 };
 use crate::error::{Error, Result, Thing};
 use crate::library::{CatalogChange, Placed};
@@ -247,7 +247,7 @@ impl Editing {
         let before = self.document.clone();
         let mut newer = Vec::new();
         for (field, set) in &past.fields.new {
-            let own = self.document.get(field).map_or(serde_json::Value::Null, |value| value.to_value());
+            let own = self.document.get(field).map_or(serde_json::Value::Null, FieldValue::to_value);
             if own != *set {
                 newer.push(field.clone());
                 continue;

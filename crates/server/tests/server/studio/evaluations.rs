@@ -72,7 +72,7 @@ impl Studio {
     }
 }
 
-fn small(prompts: Value, seeds: Value, strengths: Value) -> Value {
+fn small(prompts: &Value, seeds: &Value, strengths: &Value) -> Value {
     let images = json!({
         "prompts": prompts, "seeds": seeds, "strengths": strengths, "width": 64, "height": 64, "steps": 4,
     });
@@ -80,7 +80,7 @@ fn small(prompts: Value, seeds: Value, strengths: Value) -> Value {
 }
 
 fn one_row() -> Value {
-    small(json!([{"text": "a cat, ink"}]), json!([1]), json!([0.5, 1.0]))
+    small(&json!([{"text": "a cat, ink"}]), &json!([1]), &json!([0.5, 1.0]))
 }
 
 #[tokio::test]
@@ -90,7 +90,7 @@ async fn the_curve_of_a_grid_is_the_one_that_the_generator_draws() {
         {"text": "a cat, ink", "kind": "trigger"},
         {"text": "a house", "kind": "neutral"},
     ]);
-    let request = small(prompts, json!([1, 2]), json!([0.0, 0.5, 1.0, 1.5]));
+    let request = small(&prompts, &json!([1, 2]), &json!([0.0, 0.5, 1.0, 1.5]));
     let answer = studio.run(&request).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     let body = answer.json();
@@ -222,7 +222,7 @@ async fn a_generator_that_only_fails_is_not_asked_for_the_rest() {
     let studio = Studio::start().await;
     let error = GenerationFault::NodeError { class: "KSampler".into(), message: "no VAE".into() };
     studio.standin.generation_fault(0, error, Times::Always);
-    let request = small(json!([{"text": "ink"}]), json!([1, 2, 3, 4]), json!([1.0]));
+    let request = small(&json!([{"text": "ink"}]), &json!([1, 2, 3, 4]), &json!([1.0]));
     let body = studio.run(&request).await.json();
     assert_eq!(
         (&body["status"], &body["error"]["code"]),

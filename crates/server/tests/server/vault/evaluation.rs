@@ -26,7 +26,7 @@ async fn upload(vault: &Vault, name: &str, content: &[u8]) {
 
 /// A body with what differs from run to run taken out.
 fn stable(mut body: Value) -> Value {
-    assert!(body["evaluation_id"].as_str().unwrap().starts_with("ev_"));
+    assert!(body["evaluation_id"].as_str().expect("an id").starts_with("ev_"));
     body["evaluation_id"] = "[id]".into();
     for file in body["files"].as_array_mut().into_iter().flatten() {
         file["id"] = "[id]".into();

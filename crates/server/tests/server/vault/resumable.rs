@@ -178,7 +178,8 @@ async fn an_upload_that_is_given_up_leaves_nothing() {
 #[tokio::test]
 async fn what_cannot_become_an_entry_is_refused_before_its_first_byte() {
     let vault = Vault::start_with(&[("LORAKEEP_MAX_UPLOAD_BYTES", "4611686018427387904")]).await;
-    let cases: [(&[(&str, &str)], &str, u16, &str); 9] = [
+    type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, u16, &'a str);
+    let cases: [Case<'_>; 9] = [
         (&[("filename", "../a.safetensors")], "9", 400, "unsafe_name"),
         (&[("filename", "a.exe")], "9", 400, "unsupported_format"),
         (&[("filename", "a.pt"), ("entity_type", "people")], "9", 400, "unknown_entity_type"),
@@ -266,5 +267,5 @@ async fn the_studio_serves_the_same_with_the_admin_key() {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(bytes)
 }

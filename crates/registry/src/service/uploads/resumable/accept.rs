@@ -147,7 +147,7 @@ impl Registry {
             match self.accept_again(id).await {
                 Ok(()) => tracing::info!(upload.id = %id, "an upload that was cut off is finished"),
                 Err(error) => {
-                    tracing::warn!(upload.id = %id, %error, "an upload that was cut off is not finished")
+                    tracing::warn!(upload.id = %id, %error, "an upload that was cut off is not finished");
                 }
             }
         }
