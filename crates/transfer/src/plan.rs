@@ -322,7 +322,7 @@ mod tests {
             ([cap, cap / 3, cap / 2, cap / 8], uneven),
         ];
         for (speeds, grace) in cases {
-            let ideal = (256 << 20) as f64 / speeds.iter().sum::<u64>() as f64;
+            let ideal = f64::from(256 << 20) / speeds.iter().sum::<u64>() as f64;
             let took = seconds_for(256 << 20, &speeds);
             assert!(took < ideal + grace, "{took} s for {ideal} s of {speeds:?}");
         }

@@ -175,10 +175,12 @@ async fn an_upload_that_is_given_up_leaves_nothing() {
     assert_eq!(vault.files(), Vec::<String>::new());
 }
 
+/// Metadata, `Upload-Length`, and the status and code of the answer.
+type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, u16, &'a str);
+
 #[tokio::test]
 async fn what_cannot_become_an_entry_is_refused_before_its_first_byte() {
     let vault = Vault::start_with(&[("LORAKEEP_MAX_UPLOAD_BYTES", "4611686018427387904")]).await;
-    type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, u16, &'a str);
     let cases: [Case<'_>; 9] = [
         (&[("filename", "../a.safetensors")], "9", 400, "unsafe_name"),
         (&[("filename", "a.exe")], "9", 400, "unsupported_format"),
