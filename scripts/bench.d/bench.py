@@ -8,6 +8,7 @@ import sys
 from dataclasses import dataclass
 
 import cap
+import entries
 import evaluate
 import listing
 import memory
