@@ -42,6 +42,7 @@ prints every value and where it comes from. Beside the variables named at the fl
   CIVITAI_API_KEY, HF_TOKEN  credentials for CivitAI and Hugging Face, each sent there and nowhere else
   MAX_CONCURRENT_DOWNLOADS   downloads at once (3)
   LORAKEEP_BANDWIDTH         bytes per second for all downloads together
+  LORAKEEP_MODELS_LINKS      folders outside that links below the models folder may lead to
   LORAKEEP_ALLOW_HOSTS       private hosts that downloads may reach, comma-separated
   LORAKEEP_CIVITAI_URL, HF_ENDPOINT       other addresses of CivitAI and Hugging Face
   LORAKEEP_BIN_DAYS          days until a deleted file is purged (7)

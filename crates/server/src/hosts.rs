@@ -44,7 +44,7 @@ impl HostNames {
     /// Whether `host`, as the header has it, is one of them.
     fn are(&self, host: &str) -> bool {
         let Ok(authority) = host.parse::<Authority>() else { return false };
-        if host.contains('@') {
+        if host.contains('@') || !has_sound_port(&authority) {
             return false;
         }
         let name = authority.host().trim_end_matches('.').to_ascii_lowercase();
@@ -73,6 +73,15 @@ impl Name {
 fn is_address(name: &str) -> bool {
     let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
     bare.map_or_else(|| name.parse::<IpAddr>().is_ok(), |name| name.parse::<Ipv6Addr>().is_ok())
+}
+
+/// Whether what stands behind the name is nothing or a port.
+fn has_sound_port(authority: &Authority) -> bool {
+    match authority.as_str().get(authority.host().len()..) {
+        Some("") => true,
+        Some(rest) => rest.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok()),
+        None => false,
+    }
 }
 
 /// `localhost` and what is below it never leave the machine (RFC 6761).

@@ -2,7 +2,7 @@
 
 CREATE TABLE teams (
     id UUID NOT NULL PRIMARY KEY,
-    name TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL,
     -- version of the public API that the team's calls mean, YYYY-MM-DD; null is the system's default
     pinned_version TEXT,
     created_at TIMESTAMPTZ NOT NULL
@@ -15,7 +15,7 @@ CREATE TABLE team_keys (
     name TEXT NOT NULL,
     -- the first characters of the key; keys that were imported may share theirs
     lookup TEXT NOT NULL,
-    key_sha256 TEXT NOT NULL UNIQUE,
+    key_sha256 TEXT NOT NULL,
     -- words with spaces between
     scopes TEXT NOT NULL,
     -- calls a minute; null is no limit
@@ -26,5 +26,7 @@ CREATE TABLE team_keys (
     -- written once a minute at most
     last_used_at TIMESTAMPTZ
 );
+CREATE UNIQUE INDEX teams_name ON teams (name);
+CREATE UNIQUE INDEX team_keys_sha256 ON team_keys (key_sha256);
 CREATE INDEX team_keys_lookup ON team_keys (lookup);
 CREATE INDEX team_keys_team ON team_keys (team_id);

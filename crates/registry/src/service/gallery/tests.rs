@@ -152,8 +152,9 @@ async fn a_run_that_is_stopped_ends_and_keeps_what_it_has() {
     eventually("it looks at the image", || studio.registry.gallery_progress(7).total == 1).await;
     studio.registry.stop_gallery(7);
     eventually("it ends", || studio.registry.gallery_progress(7).status == "done").await;
-    let folder = studio.registry.config().data_dir.join("gallery/media/123/400");
-    assert_eq!(std::fs::read_dir(folder).unwrap().count(), 0, "no part is left");
+    let gallery = studio.registry.config().data_dir.join("gallery");
+    assert_eq!(std::fs::read_dir(gallery.join(".parts")).unwrap().count(), 0, "no part is left");
+    assert!(!gallery.join("media/123/400").exists(), "nothing was put among the pictures");
     assert!(matches!(studio.registry.gallery_image(1234).await, Err(Error::NotFound { .. })));
 }
 

@@ -62,11 +62,13 @@ async fn metrics_show_requests_by_route_and_the_state_of_the_registry() {
 }
 
 #[tokio::test]
-async fn the_start_page_says_where_the_api_is() {
+async fn the_start_page_leads_to_the_door_and_the_door_says_where_the_key_is() {
     let server = TestServer::start().await;
     let answer = server.anonymous(Method::GET, "/").send().await;
-    assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
-    assert!(answer.text().contains("/api/admin"), "{}", answer.text());
+    assert_eq!((answer.status.as_u16(), answer.header("location")), (303, "/login?next=%2F"));
+    let door = server.anonymous(Method::GET, "/login").send().await;
+    assert_eq!(door.header("content-type"), "text/html; charset=utf-8");
+    assert!(door.text().contains("admin-key rotate"), "{}", door.text());
 }
 
 #[tokio::test]

@@ -38,7 +38,7 @@ async fn a_silent_connection_is_closed() {
 async fn a_head_that_drips_in_is_cut_off() {
     let server = server(Limits { header_timeout: SHORT, ..Limits::default() }).await;
     let mut stream = TcpStream::connect(server.address).await.expect("connected");
-    stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n").await.expect("sent");
+    stream.write_all(b"GET /login HTTP/1.1\r\nHost: a\r\n").await.expect("sent");
     drip(&mut stream, b"X: y\r\n").await;
 }
 
@@ -46,7 +46,7 @@ async fn a_head_that_drips_in_is_cut_off() {
 async fn a_connection_that_stays_idle_is_closed() {
     let server = server(Limits { idle_timeout: SHORT, ..Limits::default() }).await;
     let mut stream = TcpStream::connect(server.address).await.expect("connected");
-    stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("sent");
+    stream.write_all(b"GET /login HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("sent");
     assert!(read_to_end(&mut stream).await.ends_with("</html>\n"));
 }
 

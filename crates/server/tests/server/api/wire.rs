@@ -19,11 +19,11 @@ async fn requests_that_two_programs_could_read_differently_are_refused() {
     let server = TestServer::start().await;
     let post = "POST /api/admin/scan HTTP/1.1\r\nHost: a\r\n";
     let hostile = [
-        "GET / HTTP/1.1\nHost: a\n\n".to_owned(),
-        "GET / HTTP/1.1\r\nHost: a\n\r\n".to_owned(),
-        "GET / HTTP/1.1\r\nHost: a\r\nX: b\rc\r\n\r\n".to_owned(),
-        "GET / HTTP/1.1\r\nHost: a\r\nX : b\r\n\r\n".to_owned(),
-        "GET / HTTP/1.1\r\nHost: a\r\n folded\r\n\r\n".to_owned(),
+        "GET /login HTTP/1.1\nHost: a\n\n".to_owned(),
+        "GET /login HTTP/1.1\r\nHost: a\n\r\n".to_owned(),
+        "GET /login HTTP/1.1\r\nHost: a\r\nX: b\rc\r\n\r\n".to_owned(),
+        "GET /login HTTP/1.1\r\nHost: a\r\nX : b\r\n\r\n".to_owned(),
+        "GET /login HTTP/1.1\r\nHost: a\r\n folded\r\n\r\n".to_owned(),
         format!("{post}Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
         format!("{post}Transfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n0\r\n\r\n"),
         format!("{post}Content-Length: 2\r\nContent-Length: 2\r\n\r\n{{}}"),
@@ -43,7 +43,7 @@ async fn requests_that_two_programs_could_read_differently_are_refused() {
 async fn a_request_names_exactly_one_host() {
     let server = TestServer::start().await;
     for headers in ["", "Host: a\r\nHost: a\r\n", "Host: a\r\nHost: b\r\n"] {
-        let answer = raw(server.address, format!("GET / HTTP/1.1\r\n{headers}\r\n").as_bytes()).await;
+        let answer = raw(server.address, format!("GET /login HTTP/1.1\r\n{headers}\r\n").as_bytes()).await;
         assert_eq!(status_line(&answer), "HTTP/1.1 400 Bad Request", "{headers:?}");
         assert!(answer.contains("{\"detail\":\"the request has "), "{answer}");
     }
@@ -54,7 +54,7 @@ async fn a_request_names_exactly_one_host() {
 #[tokio::test]
 async fn a_hostile_request_behind_a_good_one_is_refused_as_well() {
     let server = TestServer::start().await;
-    let requests = b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET / HTTP/1.1\nHost: a\n\n";
+    let requests = b"GET /login HTTP/1.1\r\nHost: a\r\n\r\nGET /login HTTP/1.1\nHost: a\n\n";
     let answer = raw(server.address, requests).await;
     assert_eq!(status_line(&answer), "HTTP/1.1 200 OK");
     assert_eq!(answer.matches("HTTP/1.1 400 Bad Request").count(), 1, "{answer}");
@@ -63,9 +63,9 @@ async fn a_hostile_request_behind_a_good_one_is_refused_as_well() {
 #[tokio::test]
 async fn heads_have_a_size_and_a_number_of_lines() {
     let server = TestServer::start().await;
-    let long = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "x".repeat(2 << 20));
+    let long = format!("GET /login HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "x".repeat(2 << 20));
     assert!(raw(server.address, long.as_bytes()).await.starts_with("HTTP/1.1 431"));
-    let many = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: y\r\n".repeat(200));
+    let many = format!("GET /login HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: y\r\n".repeat(200));
     assert!(raw(server.address, many.as_bytes()).await.starts_with("HTTP/1.1 431"));
     let deep = format!("GET /{} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "a/".repeat(10_000));
     assert!(raw(server.address, deep.as_bytes()).await.starts_with("HTTP/1.1 4"));
@@ -76,7 +76,7 @@ async fn one_connection_serves_many_requests() {
     let server = TestServer::start().await;
     let mut stream = TcpStream::connect(server.address).await.expect("connected");
     for _ in 0..3 {
-        stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("sent");
+        stream.write_all(b"GET /login HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("sent");
         assert!(read_until(&mut stream, "</html>").await.starts_with("HTTP/1.1 200 OK"));
     }
 }
@@ -90,11 +90,11 @@ async fn a_crowd_of_waiting_connections_keeps_nobody_out() {
         let mut stream = TcpStream::connect(server.address).await.expect("connected");
         if number % 2 == 0 {
             // Some of them are cut already, which is the point.
-            let _ = stream.write_all(b"GET / HTTP/1.1\r\nHo").await;
+            let _ = stream.write_all(b"GET /login HTTP/1.1\r\nHo").await;
         }
         crowd.push(stream);
     }
-    assert_eq!(server.anonymous(Method::GET, "/").send().await.status, 200);
+    assert_eq!(server.anonymous(Method::GET, "/login").send().await.status, 200);
     assert_eq!(crowd.len(), 200);
 }
 
@@ -105,7 +105,7 @@ async fn a_thousand_idle_connections_do_not_slow_a_new_one() {
     for _ in 0..1_000 {
         idle.push(TcpStream::connect(server.address).await.expect("connected"));
     }
-    assert_eq!(server.anonymous(Method::GET, "/").send().await.status, 200);
+    assert_eq!(server.anonymous(Method::GET, "/login").send().await.status, 200);
     assert_eq!(idle.len(), 1_000);
 }
 
@@ -129,7 +129,7 @@ async fn when_every_connection_is_in_use_a_newcomer_is_told_so() {
 async fn shutdown_ends_idle_connections_and_streams_at_once() {
     let mut server = TestServer::start().await;
     let mut idle = TcpStream::connect(server.address).await.expect("connected");
-    idle.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("sent");
+    idle.write_all(b"GET /login HTTP/1.1\r\nHost: a\r\n\r\n").await.expect("sent");
     read_until(&mut idle, "</html>").await;
     let mut stream = TcpStream::connect(server.address).await.expect("connected");
     let request = format!("GET /api/admin/models/status HTTP/1.1\r\nHost: a\r\nX-API-Key: {KEY}\r\n\r\n");
