@@ -131,8 +131,19 @@ impl Browser {
 
     /// Clicks the first element of that selector, as a person would: it must not be covered.
     pub(crate) async fn click(&self, selector: &str) {
-        let element = self.element(selector).await;
-        self.command(Method::POST, &format!("/element/{element}/click"), Some(json!({}))).await;
+        loop {
+            let element = self.element(selector).await;
+            let path = format!("/element/{element}/click");
+            let answer = self.try_command(Method::POST, &path, Some(json!({}))).await;
+            match answer["error"].as_str() {
+                None => return,
+                // The page made itself anew between the two; people do not notice either.
+                Some("stale element reference" | "element click intercepted") => {
+                    tokio::time::sleep(Duration::from_millis(30)).await;
+                }
+                Some(_) => panic!("{selector}: {answer}"),
+            }
+        }
     }
 
     /// Types into a field, after what is there.
