@@ -1,7 +1,7 @@
 //! A real browser, driven by the WebDriver protocol (W3C): Debian's Chromium without a window.
 
-use std::io::{BufRead, BufReader};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -15,6 +15,9 @@ use crate::client::{Call, PATIENCE};
 
 /// What WebDriver calls the field with an element's id.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+
+/// How long a browser may take to end.
+const FAREWELL: Duration = Duration::from_secs(10);
 
 /// One browser with one page; both end with it.
 pub(crate) struct Browser {
@@ -188,9 +191,21 @@ impl Browser {
         base64::engine::general_purpose::STANDARD.decode(picture.as_str().expect("text")).expect("base64")
     }
 
-    /// Ends the browser; without it the browser is ended by force.
+    /// Ends the browser, and fails when it does not.
     pub(crate) async fn close(self) {
         self.command(Method::DELETE, "", None).await;
+    }
+}
+
+impl Drop for Browser {
+    /// A driver that is told to end leaves its browser behind, also when a test failed; so the browser goes first.
+    fn drop(&mut self) {
+        let Ok(mut driver) = TcpStream::connect_timeout(&self.address, FAREWELL) else { return };
+        let _ = driver.set_read_timeout(Some(FAREWELL));
+        let request = format!("DELETE /session/{} HTTP/1.1\r\nHost: {}\r\n\r\n", self.session, self.address);
+        if driver.write_all(request.as_bytes()).is_ok() {
+            let _ = driver.read(&mut [0; 64]);
+        }
     }
 }
 
@@ -210,7 +225,6 @@ impl Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        // Told to end, it ends its browser first.
         if let Some(id) = rustix::process::Pid::from_raw(self.0.id().cast_signed()) {
             let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
         }
