@@ -179,7 +179,7 @@ pub struct LeftOut {
 }
 
 impl SidecarFinding {
-    /// Adds how many there were, in the order of [`SidecarFlavour::ALL`](crate::SidecarFlavour::ALL).
+    /// Adds how many there were, in the order of `SidecarFlavour::ALL`.
     pub(super) fn count(&mut self, counts: [u64; 4]) {
         let own =
             [&mut self.civitai_info, &mut self.lora_manager, &mut self.stability_matrix, &mut self.a1111];

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::time;
 
-/// The fields of [`write`]; a document cannot set them.
+/// The fields of [`write()`]; a document cannot set them.
 pub(super) const FIELDS: [&str; 9] = [
     "gallery_count",
     "gallery_thumb",

@@ -4,7 +4,7 @@
 //! - [`preflight`]: can the generator make them
 //! - [`grid`]: which pictures, in which order
 //! - [`cell`]: one picture from the prompt to the file
-//! - [`measure`], [`sheet`]: what they say, and all of them on one page
+//! - [`mod@measure`], [`sheet`]: what they say, and all of them on one page
 
 mod cell;
 mod grid;
