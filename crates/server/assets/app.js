@@ -219,7 +219,11 @@ function show_live(downloads) {
   for (const job of jobs) {
     const is_news = known.has(job.id) ? known.get(job.id) !== job.state : known.size > 0;
     changed ||= is_news;
-    for (const element of $$(`[data-job="${CSS.escape(job.id)}"]`)) paint(element, job);
+    for (const element of $$(`[data-job="${CSS.escape(job.id)}"]`)) {
+      // What was rendered may be older than the stream: then it is made anew until both say the same.
+      changed ||= element.dataset.state !== job.state;
+      paint(element, job);
+    }
     for (const element of $$(`[data-path="${CSS.escape(path_of(job))}"]`)) {
       if (is_news) window.htmx.trigger(element, "stale"); else paint(element, job);
     }
