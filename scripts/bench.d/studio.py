@@ -68,7 +68,7 @@ def watch(process, port):
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
     before = resident(process.pid)
-    request = f"GET /api/admin/models/status HTTP/1.1\r\nHost: bench\r\nX-API-Key: {servers.API_KEY}\r\n\r\n".encode()
+    request = f"GET /api/admin/models/status HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {servers.API_KEY}\r\n\r\n".encode()
     with contextlib.ExitStack() as stack:
         sockets = []
         for _ in range(WATCHERS):
