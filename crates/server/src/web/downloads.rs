@@ -56,17 +56,13 @@ pub(super) async fn show(State(app): AppState, headers: HeaderMap) -> Page {
     let list = JobList {
         jobs: jobs.items.iter().map(|job| JobRow::new(registry, job)).collect(),
         total: jobs.total,
-        bandwidth_mebibytes: settings.bandwidth_bytes_per_second.map(mebibytes).unwrap_or_default(),
+        bandwidth_mebibytes: filters::mebibytes(settings.bandwidth_bytes_per_second),
         settings,
     };
     if page::wants_part(&headers) {
         return page::render(&headers, &list);
     }
     page::render(&headers, &DownloadsPage { frame: Frame::new("/downloads"), list })
-}
-
-fn mebibytes(bytes: u64) -> String {
-    format!("{}", (bytes as f64 / f64::from(1 << 20) * 100.0).round() / 100.0)
 }
 
 impl JobRow {

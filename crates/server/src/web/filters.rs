@@ -44,6 +44,12 @@ pub(super) fn add_body(file: &CandidateFile, _: &dyn Values) -> Result<String> {
     Ok(serde_json::json!({ "reference": file.reference }).to_string())
 }
 
+/// A limit as a field of a form takes it, MiB with two digits; empty without a limit.
+pub(super) fn mebibytes(limit: Option<u64>) -> String {
+    let shown = |bytes: u64| (bytes as f64 / f64::from(1 << 20) * 100.0).round() / 100.0;
+    limit.map(|bytes| shown(bytes).to_string()).unwrap_or_default()
+}
+
 /// `12.3 GiB`: one digit below 100, none above.
 pub(super) fn size(count: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];

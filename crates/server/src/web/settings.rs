@@ -28,10 +28,7 @@ pub(super) async fn show(State(app): AppState, headers: HeaderMap) -> Page {
     let config = registry.config();
     let template = SettingsPage {
         frame: Frame::new("/settings"),
-        bandwidth_mebibytes: settings
-            .bandwidth_bytes_per_second
-            .map(|bytes| format!("{}", (bytes as f64 / f64::from(1 << 20) * 100.0).round() / 100.0))
-            .unwrap_or_default(),
+        bandwidth_mebibytes: filters::mebibytes(settings.bandwidth_bytes_per_second),
         settings,
         checks,
         data_dir: config.data_dir.display().to_string(),
