@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Registry;
 use crate::domain::{CatalogName, Entry, LoraPair, Match, compatible_pairs};
+use crate::library::Library;
 
 impl Registry {
     /// The pairs of both catalogs that fit a base model, in the order in which they first appear, `models` first.
@@ -15,13 +16,19 @@ impl Registry {
     /// The other half of an entry's pair, when a catalog has it.
     pub fn pair_partner(&self, entry: &Entry) -> Option<Arc<Entry>> {
         let pair_id = entry.document.some_text("pair_id")?;
-        let entries = self.paired_entries();
-        entries.into_iter().find(|other| other.id != entry.id && other.document.text("pair_id") == pair_id)
+        let library = self.library();
+        let found =
+            paired(&library).find(|other| other.id != entry.id && other.document.text("pair_id") == pair_id);
+        found.cloned()
     }
 
     fn paired_entries(&self) -> Vec<Arc<Entry>> {
-        let library = self.library();
-        let all = CatalogName::ALL.into_iter().flat_map(|catalog| library.catalog(catalog).entries());
-        all.filter(|entry| entry.document.some_text("pair_id").is_some()).cloned().collect()
+        paired(&self.library()).cloned().collect()
     }
+}
+
+/// The entries of both catalogs that are in a pair, `models` first.
+fn paired(library: &Library) -> impl Iterator<Item = &Arc<Entry>> {
+    let all = CatalogName::ALL.into_iter().flat_map(|catalog| library.catalog(catalog).entries());
+    all.filter(|entry| entry.document.some_text("pair_id").is_some())
 }
