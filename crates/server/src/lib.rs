@@ -4,6 +4,7 @@
 //! - [`wire`]: HTTP/1.1 with time-outs and caps
 //! - `requests`: what every request passes: id, log line, metrics, panics, security headers
 //! - `auth`: who asks; `session`: the cookie of a browser; `origin`, `cors`, `hosts`: which pages may ask; `problem`: what an error means in HTTP, for every surface
+//! - `compression`, `conditional`, `media`: bodies by gzip, validators, files in ranges
 //! - `extract`, `multipart`: input of requests, for every surface; [`bearer`]: tokens of the vault
 //! - `studio`: `/api/admin/**`; `vault`: `/api/v1/**`; `operations`: `/api/health` and `/metrics`; `web`: pages
 //! - `tus`: uploads in pieces, below the vault and the studio alike
@@ -12,6 +13,8 @@
 mod app;
 mod auth;
 pub mod bearer;
+mod compression;
+mod conditional;
 mod cors;
 mod envelope;
 mod evaluation;
@@ -20,6 +23,7 @@ mod forwarded;
 mod guesses;
 mod hosts;
 mod measure;
+mod media;
 mod multipart;
 mod operations;
 mod origin;

@@ -12,8 +12,8 @@ use lorakeep_registry::{Error, ListingTag, MapStatus, MappedEntry, Registry, Res
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use super::models::{REVALIDATE, is_known};
 use crate::app::AppState;
+use crate::conditional::{REVALIDATE, is_known};
 use crate::envelope::Refusal;
 
 /// The last map that was asked for, with what it followed from.

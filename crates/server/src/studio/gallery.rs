@@ -13,10 +13,10 @@ use serde_json::{Value, json};
 use super::civitai::upstream_refusal;
 use super::extract::{self, FileName, Json, PathId, Query};
 use super::gallery_run::{Action, RunBody};
-use super::media;
 use super::views::row;
 use crate::app::{App, AppState};
 use crate::envelope::Refusal;
+use crate::media;
 
 pub(super) fn routes() -> Router<App> {
     Router::new()

@@ -8,6 +8,7 @@ mod cache;
 mod civitai;
 mod civitai_image;
 mod civitai_map;
+mod civitai_styles;
 mod civitai_tags;
 mod downloads;
 mod duplicates;
@@ -21,14 +22,12 @@ mod gallery;
 mod gallery_run;
 mod identify;
 mod loras;
-mod media;
 mod metadata;
 mod models;
 mod quarantine;
 mod sessions;
 mod settings;
 mod status;
-mod styles;
 mod sync;
 mod teams;
 mod verification;
@@ -93,7 +92,7 @@ pub(crate) fn routes(app: &App) -> Router<App> {
         .merge(file_routes())
         .merge(civitai::routes())
         .merge(civitai_tags::routes())
-        .merge(styles::routes())
+        .merge(civitai_styles::routes())
         .merge(loras::routes())
         .merge(backfill::routes())
         .merge(events::routes())

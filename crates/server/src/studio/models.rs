@@ -2,13 +2,14 @@
 
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, ETAG};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use lorakeep_registry::domain::CatalogName;
 
 use super::multipart;
 use super::views::ImportView;
 use crate::app::{App, AppState};
+use crate::conditional::{REVALIDATE, is_known};
 use crate::envelope::Refusal;
 
 pub(super) async fn list_models(State(app): AppState, headers: HeaderMap) -> Result<Response, Refusal> {
@@ -18,9 +19,6 @@ pub(super) async fn list_models(State(app): AppState, headers: HeaderMap) -> Res
 pub(super) async fn list_loras(State(app): AppState, headers: HeaderMap) -> Result<Response, Refusal> {
     list(&app, CatalogName::Loras, &headers).await
 }
-
-/// Keep it, and ask whether it is still right.
-pub(super) const REVALIDATE: HeaderValue = HeaderValue::from_static("private, no-cache");
 
 async fn list(app: &App, catalog: CatalogName, headers: &HeaderMap) -> Result<Response, Refusal> {
     let listings = &app.studio().listings;
@@ -32,16 +30,6 @@ async fn list(app: &App, catalog: CatalogName, headers: &HeaderMap) -> Result<Re
     let json = HeaderValue::from_static("application/json");
     let headers = [(CONTENT_TYPE, json), (ETAG, rendered.etag), (CACHE_CONTROL, REVALIDATE)];
     Ok((headers, rendered.body).into_response())
-}
-
-/// Whether the client holds these bytes already (RFC 9110 section 13.1.2: compared weakly).
-pub(super) fn is_known(headers: &HeaderMap, etag: &HeaderValue) -> bool {
-    let Ok(etag) = etag.to_str() else { return false };
-    let known = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    known
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
-        .any(|candidate| candidate == "*" || candidate.strip_prefix("W/").unwrap_or(candidate) == etag)
 }
 
 pub(super) async fn import_models(State(app): AppState, request: Request) -> Result<Response, Refusal> {
@@ -78,23 +66,4 @@ async fn export(app: App, catalog: CatalogName) -> Result<Response, Refusal> {
     let disposition = format!("attachment; filename=\"{catalog}.json\"");
     Ok(([(CONTENT_TYPE, "application/json"), (CONTENT_DISPOSITION, disposition.as_str())], document)
         .into_response())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_known_validator_is_recognised_in_all_its_forms() {
-        let etag = HeaderValue::from_static("\"a-1\"");
-        let is_known = |value: &'static str| {
-            is_known(&HeaderMap::from_iter([(IF_NONE_MATCH, HeaderValue::from_static(value))]), &etag)
-        };
-        for value in ["\"a-1\"", "W/\"a-1\"", "\"x\", \"a-1\"", "*"] {
-            assert!(is_known(value), "{value}");
-        }
-        for value in ["\"a-2\"", "a-1", ""] {
-            assert!(!is_known(value), "{value}");
-        }
-    }
 }

@@ -9,7 +9,7 @@ use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, VARY};
 use http::{HeaderMap, StatusCode};
 use sha2::{Digest, Sha256};
 
-use super::page;
+use crate::compression::{gzip, takes_gzip};
 
 /// One embedded file.
 struct Asset {
@@ -27,7 +27,7 @@ macro_rules! asset {
             name: $name,
             content_type: $content_type,
             bytes: BYTES,
-            packed: LazyLock::new(|| page::gzip(BYTES, 9)),
+            packed: LazyLock::new(|| gzip(BYTES, 9)),
         }
     }};
 }
@@ -73,7 +73,7 @@ fn respond(name: &str, kept: &'static str, headers: &HeaderMap) -> Response {
         return StatusCode::NOT_FOUND.into_response();
     };
     let common = [(CONTENT_TYPE, asset.content_type), (CACHE_CONTROL, kept), (VARY, "accept-encoding")];
-    if page::takes_gzip(headers) {
+    if takes_gzip(headers) {
         return (common, [(CONTENT_ENCODING, "gzip")], asset.packed.clone()).into_response();
     }
     (common, Bytes::from_static(asset.bytes)).into_response()

@@ -1,17 +1,10 @@
 //! What all pages share: who may see them, the frame around them, their headers and their compression.
 
-use std::io::Write;
-
 use askama::Template;
 use axum::extract::{OriginalUri, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
-use bytes::Bytes;
-use flate2::Compression;
-use flate2::write::GzEncoder;
-use http::header::{
-    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, VARY,
-};
+use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, VARY};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, StatusCode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -20,6 +13,7 @@ use super::assets;
 use super::fault::PageFault;
 use crate::app::{App, VERSION};
 use crate::auth;
+use crate::compression::{WORTH_PACKING, gzip, takes_gzip};
 use crate::problem::Problem;
 
 /// Everything comes from this server; nothing inline runs; no other site may frame a page or take its forms.
@@ -27,8 +21,6 @@ const POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self'; i
                       base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 /// What htmx sends when it wants a part of a page.
 const HX_REQUEST: HeaderName = HeaderName::from_static("hx-request");
-/// Shorter bodies are not worth packing, bytes.
-const WORTH_PACKING: usize = 1024;
 /// Fast enough that packing costs less than sending.
 const PAGE_LEVEL: u32 = 4;
 
@@ -132,38 +124,4 @@ pub(super) fn respond(headers: &HeaderMap, status: StatusCode, html: String) -> 
             .into_response();
     }
     (status, common, html).into_response()
-}
-
-/// Whether a browser takes gzip (RFC 9110 section 12.5.3; a weight of 0 means no).
-pub(super) fn takes_gzip(headers: &HeaderMap) -> bool {
-    let values = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).any(|coding| {
-        let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
-        name.trim() == "gzip" && !matches!(weight.trim(), "q=0" | "q=0.0" | "q=0.00" | "q=0.000")
-    })
-}
-
-/// `bytes` by gzip; levels are 1 (fast) to 9 (small).
-pub(super) fn gzip(bytes: &[u8], level: u32) -> Bytes {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 4), Compression::new(level));
-    encoder.write_all(bytes).expect("a vector takes every byte");
-    encoder.finish().expect("a vector takes every byte").into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn gzip_is_sent_to_those_who_take_it() {
-        let takes = |value: &'static str| {
-            takes_gzip(&HeaderMap::from_iter([(ACCEPT_ENCODING, value.parse().expect("a value"))]))
-        };
-        for value in ["gzip", "br, gzip", "gzip;q=0.5, br"] {
-            assert!(takes(value), "{value}");
-        }
-        for value in ["", "br", "gzip;q=0", "xgzip"] {
-            assert!(!takes(value), "{value}");
-        }
-    }
 }

@@ -1,6 +1,7 @@
 //! The contract of the studio's clients, whole bodies.
 
 mod civitai;
+mod civitai_styles;
 mod environment;
 mod evaluations;
 mod events;
@@ -8,6 +9,5 @@ mod gallery;
 mod loras;
 mod metadata;
 mod quirks;
-mod styles;
 mod sync;
 mod teams;

@@ -14,7 +14,7 @@ use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio_util::io::ReaderStream;
 
-use super::models::is_known;
+use crate::conditional::is_known;
 use crate::envelope::Refusal;
 
 /// The file behind an id never changes.
@@ -31,7 +31,7 @@ enum Wanted {
     Unsatisfiable,
 }
 
-pub(super) async fn send(media: MediaFile, headers: &HeaderMap) -> Result<Response, Refusal> {
+pub(crate) async fn send(media: MediaFile, headers: &HeaderMap) -> Result<Response, Refusal> {
     let failed = |error| Refusal::from(Error::internal("reading a file of the gallery", error));
     let mut file = File::open(&media.path).await.map_err(failed)?;
     let metadata = file.metadata().await.map_err(failed)?;

@@ -14,9 +14,9 @@ use serde_json::{Map, Value, json};
 
 use super::civitai_image::catalog_status;
 use super::extract::{Json, TwoParts};
-use super::media;
 use crate::app::{App, AppState};
 use crate::envelope::Refusal;
+use crate::media;
 
 /// Characters of a description on a card.
 const DESCRIPTION: usize = 4000;
