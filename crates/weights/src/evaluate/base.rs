@@ -5,13 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use super::aggregate::{self, NAMES};
-use super::decode;
-use super::matrix;
+use super::base_weight::{BaseWeight, WeightMemory, WeightNorms};
 use super::measure::Measured;
 use super::names::{Canonical, Piece, canonical, canonical_base};
-use super::report::{BaseFit, Code, Finding, Severity};
+use super::report::{BaseFit, Code, Finding, ModuleReport, Severity, Skipped};
 use super::subject::Opened;
-use super::true_change::{self, BaseWeight};
+use super::true_change;
 use super::{Control, EvaluateError};
 use crate::read::ReadAt;
 use crate::safetensors::{Header, Tensor, display_name};
@@ -25,6 +24,8 @@ pub struct Base<'a> {
     pub header: &'a Header,
     /// Its bytes, when its weights are to be read too; without it keys and shapes are compared.
     pub file: Option<&'a (dyn ReadAt + Sync)>,
+    /// Remembers what its weights measure.
+    pub memory: Option<&'a dyn WeightMemory>,
 }
 
 /// One weight of the base.
@@ -107,7 +108,11 @@ fn find_among<'a>(weights: &'a [Weight<'_>], piece: Option<Piece>, sides: Option
         };
     };
     let [rows, inner] = weight.sides();
-    let Some(own) = sides else { return Found::Rows(weight.tensor, 0..rows) };
+    // The blocks of an orthogonal algorithm do not tell which sides they are for.
+    let Some(own) = sides.or_else(|| Some(piece.filter(|_| weight.piece.is_none())?.sides([rows, inner])))
+    else {
+        return Found::Rows(weight.tensor, 0..rows);
+    };
     let first = piece.filter(|_| weight.piece.is_none()).map_or(0, |piece| piece.first_row(own));
     let fits = own[1] == inner
         && if piece.is_some() && weight.piece.is_none() {
@@ -143,7 +148,7 @@ pub(super) fn fit(
     base: &Base<'_>,
     adapter: &Opened<'_>,
     measured: &mut [Measured],
-    control: &Control<'_>,
+    (strength, control): (f64, &Control<'_>),
 ) -> Result<BaseFit, EvaluateError> {
     let index = Index::new(base.header);
     let mut fit = BaseFit { file: base.name.to_owned(), ..BaseFit::default() };
@@ -186,7 +191,7 @@ pub(super) fn fit(
     debug_assert_eq!(adapter.modules.modules.len(), measured.len());
     fit.coverage = coverage(&index, &parts, touched.len());
     if let Some(file) = base.file {
-        relate(adapter, base.header, file, &norms, measured, control)?;
+        relate(adapter, base, file, &norms, measured, (strength, control))?;
         fit.relative_frobenius = aggregate::spread_of(measured, |report| report.relative_frobenius);
         fit.relative_spectral = aggregate::spread_of(measured, |report| report.relative_spectral);
     }
@@ -207,42 +212,105 @@ fn coverage(index: &Index<'_>, parts: &BTreeSet<String>, touched: usize) -> f64 
     if matrices > 0 { touched as f64 / matrices as f64 } else { 0.0 }
 }
 
-/// Reads the weights, one pass over those that are changed, and enters the norms relative to them.
+/// Reads the weights that are changed, and enters what they and the changes measure.
 fn relate(
     adapter: &Opened<'_>,
-    header: &Header,
+    base: &Base<'_>,
     file: &(dyn ReadAt + Sync),
-    norms: &[Changed<'_>],
+    changed: &[Changed<'_>],
     measured: &mut [Measured],
-    control: &Control<'_>,
+    (strength, control): (f64, &Control<'_>),
 ) -> Result<(), EvaluateError> {
-    let energies = control.each(norms, |(place, tensors)| {
-        let mut energy = 0.0;
-        for (tensor, rows) in tensors {
-            let piece = rows_of(tensor, rows.as_ref());
-            decode::stream(file, header.data_start(), &piece, |values| energy += matrix::energy(values))?;
-        }
-        let change = match &tensors[..] {
-            [(tensor, rows)] => {
-                let base = BaseWeight { header, file, tensor: rows_of(tensor, rows.as_ref()) };
-                true_change::energy(adapter, &adapter.modules.modules[*place], &base)?
-            }
-            _ => None,
+    let found = control.each(changed, |(place, tensors)| {
+        let pieces = tensors.iter().map(|(tensor, rows)| rows_of(tensor, rows.as_ref())).collect();
+        let Some(weight) = BaseWeight::new(base.header, file, pieces) else { return Ok((None, None)) };
+        let own = weight_norms(&weight, tensors, base.memory, control)?;
+        let module = &adapter.modules.modules[*place];
+        let change = if true_change::needs_base(module) && own.is_some() {
+            true_change::norms(adapter, module, &weight, control)?
+        } else {
+            None
         };
-        Ok((energy.sqrt(), change.map(f64::sqrt)))
+        Ok((own, change))
     })?;
-    for ((place, _), (size, change)) in norms.iter().zip(energies) {
-        let report = &mut measured[*place].report;
-        if size > 0.0 && size.is_finite() {
-            let norm = change.or(report.frobenius);
-            report.relative_frobenius = norm.map(|norm| norm / size).filter(|share| share.is_finite());
-        }
+    for ((place, _), (own, change)) in changed.iter().zip(found) {
+        let needs_base = true_change::needs_base(&adapter.modules.modules[*place]);
+        enter(&mut measured[*place].report, own, change, needs_base, strength.abs());
     }
     Ok(())
 }
 
+/// The norms of a weight, as they are remembered or computed now.
+fn weight_norms(
+    weight: &BaseWeight<'_>,
+    tensors: &[(&Tensor, Option<Range<u64>>)],
+    memory: Option<&dyn WeightMemory>,
+    control: &Control<'_>,
+) -> Result<Option<WeightNorms>, EvaluateError> {
+    let name = |(tensor, rows): &(&Tensor, Option<Range<u64>>)| match rows {
+        Some(rows) => format!("{}[{}..{}]", tensor.name, rows.start, rows.end),
+        None => tensor.name.to_string(),
+    };
+    let name = tensors.iter().map(name).collect::<Vec<_>>().join(" ");
+    if let Some(known) = memory.and_then(|memory| memory.recall(&name)) {
+        return Ok(Some(known));
+    }
+    let norms = weight.norms(control)?;
+    if let (Some(memory), Some(norms)) = (memory, norms) {
+        memory.remember(&name, norms);
+    }
+    Ok(norms)
+}
+
+/// Enters what was found. The norms of a module's own tensors stand for its change where they are its change.
+fn enter(
+    report: &mut ModuleReport,
+    own: Option<WeightNorms>,
+    change: Option<WeightNorms>,
+    needs_base: bool,
+    strength: f64,
+) {
+    let Some(own) = own else { return };
+    report.base_frobenius = Some(own.frobenius);
+    report.base_spectral = own.spectral;
+    (report.change_frobenius, report.change_spectral) = match (change, needs_base) {
+        (Some(change), _) => {
+            (Some(change.frobenius * strength), change.spectral.map(|value| value * strength))
+        }
+        (None, false) => (report.frobenius, report.spectral),
+        (None, true) => (None, None),
+    };
+    let over = |change: Option<f64>, size: Option<f64>| {
+        let share = change? / size.filter(|size| *size > 0.0)?;
+        share.is_finite().then_some(share)
+    };
+    report.relative_frobenius = over(report.change_frobenius, report.base_frobenius);
+    report.relative_spectral = over(report.change_spectral, report.base_spectral);
+}
+
+/// What was asked of the base's weights and could not be found.
+pub(super) fn gaps(fit: &BaseFit, measured: &[Measured]) -> Vec<Skipped> {
+    let found = |value: &dyn Fn(&ModuleReport) -> Option<f64>| {
+        measured.iter().filter(|module| value(&module.report).is_some()).count() as u64
+    };
+    let gap = |check: &str, missing: u64| {
+        let reason = format!(
+            "{missing} of {} modules that fit the base have no number: their change or its largest singular value cannot be computed",
+            fit.mapped
+        );
+        (missing > 0).then(|| Skipped::new(check, reason))
+    };
+    let frobenius = found(&|report: &ModuleReport| report.relative_frobenius);
+    let spectral = found(&|report: &ModuleReport| report.relative_spectral);
+    let missing = [
+        gap("base.relative_frobenius", fit.mapped.saturating_sub(frobenius)),
+        gap("base.relative_spectral", fit.mapped.saturating_sub(spectral)),
+    ];
+    missing.into_iter().flatten().collect()
+}
+
 /// Some rows of a tensor, as a tensor of their own.
-pub(super) fn rows_of(tensor: &Tensor, rows: Option<&Range<u64>>) -> Tensor {
+fn rows_of(tensor: &Tensor, rows: Option<&Range<u64>>) -> Tensor {
     let all = tensor.shape.first().copied().unwrap_or(1).max(1);
     let Some(rows) = rows.filter(|rows| rows.end <= all) else { return tensor.clone() };
     let row_bytes = (tensor.range.end - tensor.range.start) / all;

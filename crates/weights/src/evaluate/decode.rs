@@ -133,6 +133,21 @@ pub(super) fn read_bytes<F: ReadAt + ?Sized>(
     Ok(bytes)
 }
 
+/// Reads `count` elements from element `start` on undecoded into `bytes`.
+pub(super) fn read_elements<F: ReadAt + ?Sized>(
+    file: &F,
+    data_start: u64,
+    tensor: &Tensor,
+    start: usize,
+    count: usize,
+    bytes: &mut Vec<u8>,
+) -> Result<(), EvaluateError> {
+    let width = (tensor.dtype.bits() / 8) as usize;
+    bytes.resize(count * width, 0);
+    let place = data_start + tensor.range.start + (start * width) as u64;
+    file.read_exact_at(bytes, place).map_err(|error| unreadable(tensor, error))
+}
+
 /// Counts what the elements are without decoding those whose bits tell.
 pub(super) fn count_bits(dtype: Dtype, bytes: &[u8]) -> Census {
     match dtype {

@@ -8,12 +8,14 @@
 
 mod aggregate;
 mod base;
+mod base_weight;
 pub mod compare;
 mod control;
 mod decode;
 mod delta;
 mod eigen;
 mod judgement;
+mod lanczos;
 mod matrix;
 mod measure;
 mod module;
@@ -28,10 +30,12 @@ mod scale;
 mod spectrum;
 mod subject;
 mod true_change;
+mod turning;
 
 use std::io::{self, BufRead as _};
 
 pub use base::Base;
+pub use base_weight::{WeightMemory, WeightNorms};
 pub use compare::Subject;
 pub use control::Control;
 pub use decode::Census;
@@ -193,11 +197,16 @@ fn evaluate_adapter<F: ReadAt + Sync + ?Sized>(
     if let Some(base) = &options.base {
         let subject =
             Subject { name: options.file_name, file: &file, header, adapter_config: options.adapter_config };
-        compatibility.base = Some(base::fit(base, &Opened::new(subject), &mut measured, control)?);
+        let work = (options.strength, control);
+        compatibility.base = Some(base::fit(base, &Opened::new(subject), &mut measured, work)?);
     }
     let fit = |name: &&str| runtimes::fit(name, identity.base_model, &modules.modules, &measured);
     compatibility.runtimes = options.runtimes.iter().filter_map(fit).collect();
-    let report = assemble(header, facts, &identity, &modules, measured, options);
+    let reads_base = options.base.as_ref().is_some_and(|base| base.file.is_some());
+    let fit = compatibility.base.as_ref().filter(|_| reads_base);
+    let gaps = fit.map(|fit| base::gaps(fit, &measured)).unwrap_or_default();
+    let mut report = assemble(header, facts, &identity, &modules, measured, options);
+    report.skipped.extend(gaps);
     Ok(with_compatibility(report, compatibility, options))
 }
 
@@ -209,11 +218,6 @@ fn with_compatibility(mut report: FileReport, found: Compatibility, options: &Op
     for name in options.runtimes.iter().filter(|name| !runtime_names().contains(*name)) {
         let reason = format!("there are no rules for the program `{name}`");
         report.skipped.push(Skipped::new("compatibility.runtimes", reason));
-    }
-    if options.base.as_ref().is_some_and(|base| base.file.is_some()) {
-        let reason =
-            "the largest singular values of the base weights are not computed, which would take minutes";
-        report.skipped.push(Skipped::new("base.relative_spectral", reason));
     }
     report.compatibility = Some(found);
     report

@@ -33,6 +33,14 @@ impl Piece {
             Self::Behind => inner.saturating_mul(3),
         }
     }
+
+    /// The sides of the piece, given those of the fused weight.
+    pub(super) fn sides(self, [out, inner]: [u64; 2]) -> [u64; 2] {
+        match self {
+            Self::Third(_) => [out / 3, inner],
+            Self::Behind => [out.saturating_sub(inner.saturating_mul(3)), inner],
+        }
+    }
 }
 
 /// The canonical name of an adapter's module.

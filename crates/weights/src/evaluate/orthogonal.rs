@@ -28,21 +28,41 @@ pub(super) fn triangle_side(elements: u64) -> Option<u64> {
     (side * (side - 1) / 2 == elements && side > 1).then_some(side)
 }
 
+/// The blocks of a module as they are stored.
+pub(super) struct Blocks {
+    pub(super) values: Vec<f64>,
+    pub(super) side: usize,
+    /// Rotations one after the other; OFT has one.
+    pub(super) factors: usize,
+    pub(super) storage: Storage,
+    /// It is a BOFT, also when it has one factor.
+    pub(super) is_butterfly: bool,
+}
+
+impl Blocks {
+    /// The stored values of each block, by factor.
+    pub(super) fn by_factor(&self) -> impl Iterator<Item = impl Iterator<Item = &[f64]>> {
+        let Self { side, factors, storage, .. } = *self;
+        let stored = if storage == Storage::Triangle { side * (side - 1) / 2 } else { side * side };
+        let factor = (self.values.len() / factors.max(1)).max(1);
+        self.values.chunks_exact(factor).map(move |factor| factor.chunks_exact(stored.max(1)))
+    }
+}
+
 /// The rotation, and the largest angle of every factor, of which OFT has one.
 pub(super) struct Turned {
     pub(super) rotation: Rotation,
     pub(super) factor_angles: Vec<f64>,
 }
 
-/// Measures `factors` factors with as many blocks each as the values give.
-pub(super) fn measure(values: &[f64], side: usize, factors: usize, storage: Storage) -> Turned {
-    let stored = if storage == Storage::Triangle { side * (side - 1) / 2 } else { side * side };
+/// Measures how far they turn.
+pub(super) fn measure(blocks: &Blocks) -> Turned {
     let (mut angle_sum, mut planes, mut distance) = (0.0, 0_usize, 0.0);
-    let mut factor_angles = Vec::with_capacity(factors);
-    for factor in values.chunks_exact((values.len() / factors.max(1)).max(1)) {
+    let mut factor_angles = Vec::with_capacity(blocks.factors);
+    for factor in blocks.by_factor() {
         let mut largest = 0.0_f64;
-        for block in factor.chunks_exact(stored) {
-            for squared in eigenvalues(skew(block, side, storage).gram_of_rows()) {
+        for block in factor {
+            for squared in eigenvalues(skew(block, blocks.side, blocks.storage).gram_of_rows()) {
                 let squared = squared.max(0.0);
                 let angle = 2.0 * squared.sqrt().atan();
                 largest = largest.max(angle);
@@ -65,7 +85,8 @@ pub(super) fn bound(factor_angles: &[f64]) -> f64 {
     2.0 * (angle / 2.0).sin()
 }
 
-fn skew(block: &[f64], side: usize, storage: Storage) -> Matrix {
+/// The skew matrix Q of a block.
+pub(super) fn skew(block: &[f64], side: usize, storage: Storage) -> Matrix {
     let mut skew = Matrix::zero(side, side);
     let mut upper = block.iter();
     for row in 0..side {

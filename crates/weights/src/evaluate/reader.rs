@@ -5,7 +5,7 @@ use super::decode::{self, Tally};
 use super::delta::Delta;
 use super::matrix::{Matrix, Stored};
 use super::module::{Parts, algorithm, is_new_glora, product, rank};
-use super::orthogonal::{self, BLOCK_CAP, Storage, Turned};
+use super::orthogonal::{self, BLOCK_CAP, Blocks, Storage, Turned};
 use crate::read::ReadAt;
 use crate::safetensors::Tensor;
 
@@ -89,6 +89,21 @@ impl<'a, F: ReadAt + ?Sized> Reader<'a, F> {
 
     /// How far the blocks of an OFT or BOFT turn, and the most that its rows are stretched by.
     pub(super) fn turned(&mut self) -> Measured<(Turned, f64)> {
+        let blocks = self.blocks()?;
+        let stretch = match self.parts.get("rescale").copied() {
+            Some(rescale) => {
+                self.values(rescale)?.iter().fold(0.0_f64, |most, value| most.max((value - 1.0).abs()))
+            }
+            None => 0.0,
+        };
+        if !self.tally.census.is_finite() {
+            return because("it has numbers that are not finite");
+        }
+        Ok((orthogonal::measure(&blocks), stretch))
+    }
+
+    /// The blocks of an OFT or BOFT.
+    pub(super) fn blocks(&mut self) -> Measured<Blocks> {
         let (role, storage) = if self.parts.contains_key("boft") {
             ("boft", Storage::HalfDifference)
         } else if self.parts.contains_key("oft_triangle") {
@@ -105,18 +120,9 @@ impl<'a, F: ReadAt + ?Sized> Reader<'a, F> {
         if tensor.elements() == 0 || (storage != Storage::Triangle && !is_square) {
             return because("its blocks are not square");
         }
-        let factors = if tensor.shape.len() == 4 { tensor.shape[0] as usize } else { 1 };
-        let values = self.values(tensor)?;
-        let stretch = match self.parts.get("rescale").copied() {
-            Some(rescale) => {
-                self.values(rescale)?.iter().fold(0.0_f64, |most, value| most.max((value - 1.0).abs()))
-            }
-            None => 0.0,
-        };
-        if !self.tally.census.is_finite() {
-            return because("it has numbers that are not finite");
-        }
-        Ok((orthogonal::measure(&values, side as usize, factors, storage), stretch))
+        let is_butterfly = tensor.shape.len() == 4;
+        let factors = if is_butterfly { tensor.shape[0] as usize } else { 1 };
+        Ok(Blocks { values: self.values(tensor)?, side: side as usize, factors, storage, is_butterfly })
     }
 
     /// The most that an IA3 changes a weight by, relative to it. LyCORIS stores the difference to 1.

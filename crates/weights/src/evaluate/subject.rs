@@ -5,6 +5,7 @@ use super::decode::Tally;
 use super::delta::Delta;
 use super::measure::{self, Modules};
 use super::module::Parts;
+use super::orthogonal::Blocks;
 use super::reader::{Reader, Unmeasured};
 use super::scale::{self, Claims, Scale};
 use crate::read::ReadAt;
@@ -50,11 +51,33 @@ impl<'a> Opened<'a> {
 
     /// The change of a module without its scale; none when it has none that is finite and in the file alone.
     pub(super) fn delta(&self, parts: &Parts<'_>) -> Result<Option<Delta>, EvaluateError> {
-        let mut reader = Reader::new(self.subject.file, self.subject.header.data_start(), parts);
-        let delta = reader.check_size().and_then(|()| reader.delta());
+        self.read(parts, Reader::delta)
+    }
+
+    /// The part of a GLoRA that is multiplied with the base weight, likewise.
+    pub(super) fn glora_factor(&self, parts: &Parts<'_>) -> Result<Option<Delta>, EvaluateError> {
+        self.read(parts, Reader::glora_factor)
+    }
+
+    /// The blocks of an OFT or BOFT, likewise.
+    pub(super) fn blocks(&self, parts: &Parts<'_>) -> Result<Option<Blocks>, EvaluateError> {
+        self.read(parts, Reader::blocks)
+    }
+
+    fn read<'p, T>(
+        &self,
+        parts: &'p Parts<'p>,
+        take: impl FnOnce(&mut Reader<'p, dyn ReadAt + Sync + 'a>) -> Result<T, Unmeasured>,
+    ) -> Result<Option<T>, EvaluateError>
+    where
+        'a: 'p,
+    {
+        let file: &'a (dyn ReadAt + Sync + 'a) = self.subject.file;
+        let mut reader = Reader::new(file, self.subject.header.data_start(), parts);
+        let found = reader.check_size().and_then(|()| take(&mut reader));
         let Tally { census, .. } = reader.tally;
-        match delta {
-            Ok(delta) => Ok(census.is_finite().then_some(delta)),
+        match found {
+            Ok(found) => Ok(census.is_finite().then_some(found)),
             Err(Unmeasured::Because(_)) => Ok(None),
             Err(Unmeasured::Failed(error)) => Err(error),
         }

@@ -102,11 +102,27 @@ def spectrum(matrix):
     }
 
 
+def skews(part):
+    """The skew matrices of all blocks."""
+    if "oft_R.weight" in part:
+        for line in part["oft_R.weight"]:
+            side = int((1 + (1 + 8 * len(line)) ** 0.5) / 2)
+            upper = numpy.zeros((side, side))
+            upper[numpy.triu_indices(side, 1)] = line
+            yield upper - upper.T
+    elif "boft_R" in part:
+        for stored in part["boft_R"].reshape((-1,) + part["boft_R"].shape[-2:]):
+            yield (stored - stored.T) / 2
+    else:
+        for stored in part["oft_blocks"].reshape((-1,) + part["oft_blocks"].shape[-2:]):
+            yield stored - stored.T
+
+
 def turned(part):
-    """The angles of an OFT from the eigenvalues of its rotations."""
+    """The angles of an OFT or BOFT from the eigenvalues of its rotations."""
     angles, distance = [], 0.0
-    for stored in part["oft_blocks"]:
-        skew, one = stored - stored.T, numpy.eye(len(stored))
+    for skew in skews(part):
+        one = numpy.eye(len(skew))
         rotation = (one + skew) @ numpy.linalg.inv(one - skew)
         angles += numpy.abs(numpy.angle(numpy.linalg.eigvals(rotation))).tolist()
         distance += numpy.linalg.norm(rotation - one) ** 2
@@ -114,7 +130,7 @@ def turned(part):
 
 
 def measured(part):
-    if "oft_blocks" in part:
+    if any(end in part for end in ("oft_blocks", "oft_R.weight", "boft_R")):
         return turned(part)
     whole = change(part)
     return {"scale": scale(part)} | spectrum(whole * scale(part)) if whole is not None else {}

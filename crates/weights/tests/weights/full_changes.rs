@@ -1,6 +1,6 @@
 //! Every algorithm against an independent computation of its whole change: numpy in float64, run once over
 //! files of random shapes. `scripts/test` brings numpy; without it this is skipped with a loud line.
-#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "helpers of tests are tests")]
 
 use std::fs;
 use std::path::Path;
@@ -15,10 +15,10 @@ use serde_json::Value;
 use crate::adapters::{Builder, header, numbers, subject};
 
 /// Sides that differ from seed to seed.
-struct Sides(u64);
+pub(crate) struct Sides(pub(crate) u64);
 
 impl Sides {
-    fn between(&mut self, least: u64, most: u64) -> u64 {
+    pub(crate) fn between(&mut self, least: u64, most: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         least + (self.0 >> 33) % (most - least + 1)
     }
@@ -128,6 +128,10 @@ impl Maker {
         let side = 2 * self.sides.between(1, 6);
         let count = self.sides.between(1, 5);
         self.tensor("oft.oft_blocks", &[count, side, side]);
+        self.tensor("boft.oft_blocks", &[2, 2 * count, side, side]);
+        self.tensor("peft_oft.oft_R.weight", &[count, side * (side - 1) / 2]);
+        self.tensor("peft_boft.boft_R", &[2, 2 * count, side, side]);
+        self.tensor("peft_boft.boft_s", &[out, 1]);
         self.tensor("full.diff", &[out, inner, 3, 3]);
         self.tensor("norm.w_norm", &[out]);
         self.tensor("norm.b_norm", &[out]);
@@ -150,10 +154,7 @@ fn evaluated(bytes: &[u8]) -> FileReport {
 
 #[test]
 fn every_number_is_that_of_the_whole_change() {
-    let Ok(python) = std::env::var("TEST_PYTHON") else {
-        eprintln!("SKIPPED against numpy: TEST_PYTHON is not set, `scripts/test` sets it");
-        return;
-    };
+    let Some(script) = by_numpy("full_changes.py") else { return };
     let folder = tempfile::tempdir().unwrap();
     let mut files: Vec<(String, Vec<u8>)> =
         (0..24).map(|seed| (format!("{seed}.safetensors"), adapter(seed, seed))).collect();
@@ -162,7 +163,7 @@ fn every_number_is_that_of_the_whole_change() {
     for (name, bytes) in &files {
         fs::write(folder.path().join(name), bytes).unwrap();
     }
-    let wanted = by_numpy(&python, folder.path());
+    let wanted = script(folder.path());
     let mut compared = 0;
     for (name, bytes) in &files {
         for report in evaluated(bytes).modules {
@@ -171,18 +172,25 @@ fn every_number_is_that_of_the_whole_change() {
             compared += 1;
         }
     }
-    assert_eq!(compared, files.len() * 20);
+    assert_eq!(compared, files.len() * 23);
     compare_pair(&files[files.len() - 2].1, &files[files.len() - 1].1, &wanted["pair"]);
 }
 
-fn by_numpy(python: &str, folder: &Path) -> Value {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/weights/full_changes.py");
-    let output = Command::new(python).arg("-B").arg(script).arg(folder).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
+/// A script beside this file that answers of a folder of files; none, with a line, without a Python that has numpy.
+pub(crate) fn by_numpy(script: &str) -> Option<impl Fn(&Path) -> Value> {
+    let Ok(python) = std::env::var("TEST_PYTHON") else {
+        eprintln!("SKIPPED against numpy: TEST_PYTHON is not set, `scripts/test` sets it");
+        return None;
+    };
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/weights").join(script);
+    Some(move |folder: &Path| {
+        let output = Command::new(&python).arg("-B").arg(&script).arg(folder).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    })
 }
 
-fn close(what: &str, found: f64, wanted: f64, by: f64) {
+pub(crate) fn close(what: &str, found: f64, wanted: f64, by: f64) {
     assert!((found - wanted).abs() <= by, "{what}: {found:e} is not {wanted:e}");
 }
 

@@ -1,6 +1,7 @@
 //! What the crate promises about whole files, tried through its public face.
 
 mod adapters;
+mod base_changes;
 mod benign;
 mod comparing;
 mod compatibility;

@@ -4,6 +4,7 @@
 //! a content, [`answer`] puts it together for whoever asks. What was computed once is not computed again.
 
 mod answer;
+mod base;
 mod generator;
 mod health;
 mod images;

@@ -10,8 +10,9 @@ use lorakeep_weights::evaluate::{Control, Subject as Measurable};
 use serde_json::{Map, Value, json};
 
 use super::answer::{Found, Outcome, cut};
+use super::base::{BaseFile, KnownWeights};
 use super::pairs::{Opened, findings, options};
-use super::report::{BaseFile, Question, THREADS, explained};
+use super::report::{Question, THREADS, explained};
 use super::request::{Check, EvaluationRequest};
 use crate::error::{Error, Result};
 
@@ -33,9 +34,9 @@ pub fn evaluate_plain(
         return Err(Error::invalid("needs_server", "images", message));
     }
     let mut found = Found::of(request.files.len());
-    let mut files = Vec::new();
+    let (mut files, known) = (Vec::new(), KnownWeights::default());
     for file in &request.files {
-        files.push(file_answer(request, Path::new(file), &mut found, progress)?);
+        files.push(file_answer(request, Path::new(file), &known, &mut found, progress)?);
     }
     let outcome = beside_each_other(request, progress)?;
     outcome.findings.into_iter().for_each(|finding| found.add(None, finding));
@@ -56,13 +57,14 @@ pub fn evaluate_plain(
 fn file_answer(
     request: &EvaluationRequest,
     path: &Path,
+    known: &KnownWeights,
     found: &mut Found,
     progress: &(dyn Fn(&str, usize, usize) + Sync),
 ) -> Result<Value> {
     let name = name_of(path);
     let base = request.base.as_ref().map(|base| BaseFile::at(Path::new(&base.file), base.use_weights));
     let question = Question::new(request, path, &name, base.transpose()?);
-    let report = question.answer(path, &|| false, &|done, total| progress(&name, done, total))?;
+    let report = question.answer(path, known, &|| false, &|done, total| progress(&name, done, total))?;
     let written = |error| Error::internal("a report cannot be written", error);
     let Value::Object(mut report) = serde_json::to_value(&report).map_err(written)? else {
         return Err(Error::internal("a report cannot be written", "it is no object"));

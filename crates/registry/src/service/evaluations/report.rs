@@ -1,19 +1,18 @@
 //! Reports of files: kept by content and version of the tool, computed once, off the async threads.
 
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
+use lorakeep_weights::Sha256;
 use lorakeep_weights::evaluate::report::{FileReport, SCHEMA_VERSION};
 use lorakeep_weights::evaluate::{Base, Control, Detail, EvaluateError, Options, evaluate};
-use lorakeep_weights::{Header, Sha256};
 
+use super::base::{BaseFile, KnownWeights};
 use super::live::LiveEvaluation;
 use super::request::{EvaluationRequest, ReportDetail};
 use super::subject::Subject;
-use crate::domain::FileStamp;
 use crate::error::{Error, Result};
-use crate::files::stamp_at;
 use crate::service::Registry;
 use crate::store::{ResultKey, StoredResult};
 
@@ -38,39 +37,6 @@ pub(crate) struct Question {
     strength: f64,
     runtimes: Vec<String>,
     base: Option<BaseFile>,
-}
-
-/// The base model that a file is laid beside.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct BaseFile {
-    path: PathBuf,
-    /// How answers call it.
-    name: String,
-    /// What it was when the question was asked.
-    stamp: FileStamp,
-    use_weights: bool,
-}
-
-impl BaseFile {
-    /// The file at `path`; blocks the thread.
-    pub(crate) fn at(path: &Path, use_weights: bool) -> Result<Self> {
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let stamp = stamp_at(path).ok_or_else(|| unreadable(&name, "it is not there"))?;
-        Ok(Self { path: path.to_owned(), name, stamp, use_weights })
-    }
-
-    /// Names its content without reading all of it: a checkpoint takes a minute to hash.
-    fn key(&self) -> String {
-        let FileStamp { size_bytes, modified_ns, inode } = self.stamp;
-        format!("{}:{size_bytes}:{modified_ns}:{inode}:{}", self.name, self.use_weights)
-    }
-
-    fn open(&self) -> Result<(File, Header)> {
-        let file = File::open(&self.path).map_err(|error| unreadable(&self.name, &error.to_string()))?;
-        let header = Header::read(&file, self.stamp.size_bytes)
-            .map_err(|error| unreadable(&self.name, &error.to_string()))?;
-        Ok((file, header))
-    }
 }
 
 impl Question {
@@ -132,6 +98,7 @@ impl Question {
     pub(crate) fn answer(
         &self,
         path: &Path,
+        known: &KnownWeights,
         cancelled: &(dyn Fn() -> bool + Sync),
         progress: &(dyn Fn(usize, usize) + Sync),
     ) -> Result<FileReport> {
@@ -146,6 +113,7 @@ impl Question {
             name: &base.name,
             header,
             file: if base.use_weights { Some(file) } else { None },
+            memory: Some(known),
         });
         let runtimes: Vec<&str> = self.runtimes.iter().map(String::as_str).collect();
         let control = Control { threads: THREADS, cancelled, progress };
@@ -214,11 +182,16 @@ impl Registry {
             return Ok(());
         }
         let (watched, what) = (Arc::clone(live), format!("modules of {}", subject.name()));
+        let base = question.base.clone();
+        let known = Arc::new(self.known_weights(base.as_ref()).await?);
+        let remembers = Arc::clone(&known);
         let computed = self.blocking("evaluating a file", move || {
             let note = |done, total| watched.note(&what, done, total);
-            question.answer(&at, &|| watched.is_stopped(), &note)
+            question.answer(&at, &remembers, &|| watched.is_stopped(), &note)
         });
-        let report = computed.await??;
+        let report = computed.await?;
+        self.keep_weights(base.as_ref(), &known).await?;
+        let report = report?;
         self.inner.store.save_result(&key, &self.kept(&report)?).await
     }
 

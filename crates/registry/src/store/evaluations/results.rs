@@ -13,13 +13,16 @@ const SAVE: &str =
     "INSERT INTO evaluation_results (kind, content, tool, options, scope, frobenius_total, effective_rank,
         document, computed_at)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING";
+const REPLACE: &str = "INSERT INTO evaluation_results (kind, content, tool, options, document, computed_at)
+    VALUES ($1, $2, $3, $4, $5, $6)
+    ON CONFLICT (kind, content, tool, options) DO UPDATE SET document = $5, computed_at = $6";
 const POPULATION: &str = "SELECT frobenius_total, effective_rank FROM evaluation_results
     WHERE kind = 'file' AND scope = $1 AND tool = $2 AND options = $3 AND content <> $4";
 
 /// What a result is of.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct ResultKey {
-    /// `file`, `pair` or `series`.
+    /// `file`, `pair`, `series` or `base`.
     pub(crate) kind: &'static str,
     /// SHA-256 of the content; of each content, joined by colons.
     pub(crate) content: String,
@@ -69,6 +72,20 @@ impl Store {
                 .bind(result.computed_at)
                 .execute(pool)
                 .await?;
+        });
+        Ok(())
+    }
+
+    /// Keeps a document that grows; the last word holds.
+    pub(crate) async fn replace_result(
+        &self,
+        key: &ResultKey,
+        document: &str,
+        now: DateTime<Utc>,
+    ) -> Result<()> {
+        on_db!(&self.write, pool => {
+            let query = sqlx::query(REPLACE).bind(key.kind).bind(&key.content).bind(&key.tool);
+            query.bind(&key.options).bind(document).bind(now).execute(pool).await?;
         });
         Ok(())
     }

@@ -64,10 +64,18 @@ pub struct ModuleReport {
     pub rotation: Option<Rotation>,
     /// The most that the change can be relative to the base weight, for algorithms that multiply it.
     pub relative_bound: Option<f64>,
-    /// The norm of the change over that of the base weight, when the base was read. Of DoRA and IA3 it is the
-    /// true change, magnitude included.
+    /// The Frobenius norm of the base weight, when the base was read.
+    pub base_frobenius: Option<f64>,
+    /// Its largest singular value.
+    pub base_spectral: Option<f64>,
+    /// The Frobenius norm of the change on this base: `frobenius`, but of DoRA, GLoRA, OFT, BOFT and IA3, which
+    /// act on the base weight, that of what they make of it less the weight.
+    pub change_frobenius: Option<f64>,
+    /// The largest singular value of that change.
+    pub change_spectral: Option<f64>,
+    /// `change_frobenius` over `base_frobenius`.
     pub relative_frobenius: Option<f64>,
-    /// `spectral` over that of the base weight, when the base was read.
+    /// `change_spectral` over `base_spectral`.
     pub relative_spectral: Option<f64>,
     /// What the elements are.
     pub census: Census,
