@@ -131,11 +131,15 @@ pub(super) fn rank(parts: &Parts<'_>) -> Option<u64> {
         .or_else(|| block("hra"))
 }
 
-/// Whether the factors of a GLoRA are in the order of today, outer factor first.
+/// Whether the factors of a GLoRA are in the order of today, outer factor first. A square weight allows both
+/// orders; the rank is then the smaller side.
 pub(super) fn is_new_glora(parts: &Parts<'_>) -> bool {
     let side = |role: &str, axis: usize| parts.get(role)?.shape.get(axis).copied();
     let inner = side("glora_b1", 1);
-    inner.is_some() && inner == side("glora_b2", 0) && side("glora_a1", 1) == side("glora_a2", 0)
+    let fits = inner.is_some() && inner == side("glora_b2", 0) && side("glora_a1", 1) == side("glora_a2", 0);
+    let outer = side("glora_b1", 0);
+    let fits_old = outer.is_some() && outer == side("glora_b2", 1) && outer == side("glora_a1", 0);
+    fits && !(fits_old && inner > outer)
 }
 
 /// Outer side, and inner side with the kernel flattened, of the weight that is adapted.

@@ -114,8 +114,8 @@ def peft_boft(part, weight):
 def glora(part, weight):
     one, two = part["a1.weight"], part["a2.weight"]
     left, right = part["b1.weight"], part["b2.weight"]
-    rank = two.shape[0] if left.shape[1] == right.shape[0] and one.shape[1] == two.shape[0] else one.shape[0]
-    if rank != two.shape[0]:
+    rank = min(one.shape[:2])
+    if rank != two.shape[0]:  # Old files have the inner factors first.
         one, two, left, right = two, one, right, left
     mixer = flat(one) @ flat(two)
     mixed = numpy.einsum("oi...,ij->oj...", weight, mixer)

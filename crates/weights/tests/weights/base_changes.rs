@@ -132,13 +132,15 @@ impl Pair {
             self.alpha(module, 0.75);
             self.weight(module, &[&[out, inner], kernel].concat());
         }
-        // The order of old files: inner factors first.
-        self.tensor("glora_old.a1.weight", &[rank, inner]);
-        self.tensor("glora_old.a2.weight", &[inner, rank]);
-        self.tensor("glora_old.b1.weight", &[rank, inner]);
-        self.tensor("glora_old.b2.weight", &[out, rank]);
-        self.alpha("glora_old", 0.75);
-        self.weight("glora_old", &[out, inner]);
+        // The order of old files: inner factors first. A square weight would allow both.
+        for (module, out) in [("glora_old", out), ("glora_old_square", inner)] {
+            self.tensor(&format!("{module}.a1.weight"), &[rank, inner]);
+            self.tensor(&format!("{module}.a2.weight"), &[inner, rank]);
+            self.tensor(&format!("{module}.b1.weight"), &[rank, inner]);
+            self.tensor(&format!("{module}.b2.weight"), &[out, rank]);
+            self.alpha(module, 0.75);
+            self.weight(module, &[out, inner]);
+        }
     }
 }
 
@@ -169,7 +171,7 @@ fn every_change_on_a_base_is_that_of_the_whole_weight() {
         fs::write(folder.path().join("base.safetensors"), &base).unwrap();
         let wanted = script(folder.path());
         let report = on_base(&adapter, &base, None, 1.0);
-        assert_eq!((report.modules.len(), report.skipped.len()), (25, 0), "{:?}", report.skipped);
+        assert_eq!((report.modules.len(), report.skipped.len()), (26, 0), "{:?}", report.skipped);
         for module in &report.modules {
             let name = format!("{seed} {}", module.name);
             let wanted = |key: &str| wanted[&module.name][key].as_f64().expect(&name);
@@ -225,7 +227,7 @@ fn what_is_remembered_of_a_base_is_not_computed_again() {
     let report = on_base(&adapter, &base, Some(&memory), 1.0);
     assert_eq!(module(&report, "plain").base_spectral, Some(3.0));
     let kept = memory.0.lock().unwrap();
-    assert_eq!(kept.len(), 24);
+    assert_eq!(kept.len(), 25);
     assert!(kept.iter().any(|name| name.starts_with("full.weight[0..")), "{kept:?}");
 }
 
