@@ -37,6 +37,10 @@ pub enum Thing {
     Upload,
     /// An evaluation, named by its id.
     Evaluation,
+    /// A style, named by its id or slug.
+    Style,
+    /// A pair of LoRAs, named by its id.
+    Pair,
 }
 
 /// Everything that a service method can refuse or fail with.
@@ -157,6 +161,8 @@ impl fmt::Display for Thing {
             Self::TeamKey => "key",
             Self::Upload => "upload",
             Self::Evaluation => "evaluation",
+            Self::Style => "style",
+            Self::Pair => "pair",
         })
     }
 }

@@ -51,7 +51,7 @@ pub enum Origin {
 }
 
 /// The role of an entry in its pair.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PairRole {
     /// For the high-noise model.
     High,
@@ -59,6 +59,25 @@ pub enum PairRole {
     Low,
     /// For both.
     Both,
+}
+
+impl PairRole {
+    /// Every role, in the order in which they are shown.
+    pub const ALL: [Self; 3] = [Self::High, Self::Low, Self::Both];
+
+    /// Its word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::High => "high",
+            Self::Low => "low",
+            Self::Both => "both",
+        }
+    }
+
+    /// The role of that word.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.as_str() == word)
+    }
 }
 
 impl Entry {
@@ -169,11 +188,7 @@ impl EntryDocument {
 
     /// The role in the pair; `both` when absent or unknown.
     pub fn pair_role(&self) -> PairRole {
-        match self.text("pair_role") {
-            "high" => PairRole::High,
-            "low" => PairRole::Low,
-            _ => PairRole::Both,
-        }
+        PairRole::parse(self.text("pair_role")).unwrap_or(PairRole::Both)
     }
 }
 

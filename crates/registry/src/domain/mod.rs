@@ -26,6 +26,7 @@ mod presence;
 mod repo_home;
 pub(crate) mod search;
 mod sidecar;
+mod style;
 mod team;
 mod upload;
 
@@ -52,6 +53,7 @@ pub use media::{MediaFormat, SNIFFED_BYTES};
 pub use merge::{FieldConflict, MergedEntry, merge_entry};
 pub use model_home::{ModelHome, StyleCategory};
 pub use names::{ModelFolder, ModelPath, SafeName};
+pub(crate) use pairing::loader_path;
 pub use pairing::{LoraPair, Match, PairFile, compatible_pairs};
 pub use plain_text::plain_text;
 pub use presence::{FileFact, FileStamp, Verification};
@@ -59,6 +61,10 @@ pub use repo_home::category_of_folder;
 pub(crate) use repo_home::is_category_folder;
 pub use search::{Dimension, EntryFilter, EntryQuery, Selection, Sort, SortField};
 pub use sidecar::SidecarFlavour;
+pub use style::{
+    GenerationSettings, PromptTemplate, Style, StyleAudience, StyleFile, StyleId, StyleStrengths,
+    TemplateValues, parse_slug, slug_candidates, style_description, style_name,
+};
 pub use team::{
     ApiVersion, KEY_PREFIX, KEY_SECRET_CHARACTERS, KeyShape, LEGACY_KEY_PREFIX, Team, TeamKey, TeamScope,
     key_around, team_name,

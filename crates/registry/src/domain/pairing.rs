@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{BaseModelFamilies, Entry, PairRole};
+use super::{BaseModelFamilies, Entry, ModelPath, PairRole};
 
 /// What the picker is shown: one style with its variants.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,7 +58,7 @@ pub fn compatible_pairs<'a>(
             pairs.push(LoraPair::begun_by(pair_id, entry));
             pairs.len() - 1
         });
-        let file = Some(PairFile { file: entry.file().to_owned(), path: loader_path(entry) });
+        let file = Some(PairFile { file: entry.file().to_owned(), path: loader_path(&entry.path) });
         match entry.document.pair_role() {
             PairRole::High => pairs[index].high = file,
             PairRole::Low => pairs[index].low = file,
@@ -92,8 +92,8 @@ fn pair_name(name: &str) -> String {
 }
 
 /// The path that ComfyUI's LoRA loader knows a file by: below `loras/` when it is there.
-fn loader_path(entry: &Entry) -> String {
-    let relative = entry.path.relative();
+pub(crate) fn loader_path(path: &ModelPath) -> String {
+    let relative = path.relative();
     relative.strip_prefix("loras/").map(str::to_owned).unwrap_or(relative)
 }
 

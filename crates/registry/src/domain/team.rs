@@ -24,8 +24,8 @@ const MAX_KEY_CHARACTERS: usize = 200;
 /// Longest name of a team or a key, characters.
 const MAX_NAME_CHARACTERS: usize = 100;
 
-/// Versions of the public API, oldest first.
-const API_VERSIONS: [&str; 1] = ["2026-05-15"];
+/// Versions of the public API, oldest first. A new one comes when an answer changes its shape.
+const API_VERSIONS: [&str; 2] = ["2026-05-15", "2026-11-01"];
 
 /// A customer of the studio.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,7 +77,7 @@ pub enum TeamScope {
 }
 
 /// A dated version of the public API.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ApiVersion(&'static str);
 
 /// The shape of a key, judged before any look into the database.
@@ -112,19 +112,40 @@ impl ApiVersion {
     /// What a call means that names none and whose team has pinned none.
     pub const DEFAULT: Self = Self(API_VERSIONS[0]);
 
+    /// From this version on the defaults of a style stand together, and its base model is said.
+    pub const GROUPED_DEFAULTS: Self = Self(API_VERSIONS[1]);
+
     /// The version of that date.
     pub fn parse(text: &str) -> Result<Self> {
-        API_VERSIONS.into_iter().find(|version| *version == text).map(Self).ok_or_else(|| {
-            let known = API_VERSIONS.map(|version| format!("`{version}`")).join(", ");
-            let message = format!("`{text}` is not a version of the API; there are {known}");
-            Error::invalid("unknown_version", "version", message)
-        })
+        if let Some(version) = API_VERSIONS.into_iter().find(|version| *version == text) {
+            return Ok(Self(version));
+        }
+        let known = API_VERSIONS.map(|version| format!("`{version}`")).join(", ");
+        let shown: String = text.chars().take(40).collect();
+        let (code, message) = if is_date(text) {
+            ("unknown_version", format!("`{shown}` is not a version of the API; there are {known}"))
+        } else {
+            (
+                "malformed_version",
+                format!("a version is a date, `YYYY-MM-DD`, and not `{shown}`; there are {known}"),
+            )
+        };
+        Err(Error::invalid(code, "version", message))
     }
 
     /// Its date, `YYYY-MM-DD`.
     pub fn as_str(self) -> &'static str {
         self.0
     }
+}
+
+/// Whether a text is written as a date, whatever the calendar says of it.
+fn is_date(text: &str) -> bool {
+    let is_right = |(place, byte): (usize, u8)| match place {
+        4 | 7 => byte == b'-',
+        _ => byte.is_ascii_digit(),
+    };
+    text.len() == 10 && text.bytes().enumerate().all(is_right)
 }
 
 impl fmt::Display for ApiVersion {
@@ -256,7 +277,14 @@ mod tests {
         assert_eq!(TeamScope::parse("admin").expect_err("unknown").code(), "unknown_scope");
         assert_eq!(ApiVersion::parse("2026-05-15").expect("known"), ApiVersion::DEFAULT);
         let refused = ApiVersion::parse("2031-01-01").expect_err("unknown").to_string();
-        assert_eq!(refused, "`2031-01-01` is not a version of the API; there are `2026-05-15`");
+        assert_eq!(refused, "`2031-01-01` is not a version of the API; there are `2026-05-15`, `2026-11-01`");
+        for malformed in ["", "2026-5-15", "2026-05-15 ", "latest", "２026-05-15"] {
+            assert_eq!(
+                ApiVersion::parse(malformed).expect_err("no date").code(),
+                "malformed_version",
+                "{malformed}"
+            );
+        }
     }
 
     #[test]

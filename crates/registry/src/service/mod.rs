@@ -42,6 +42,7 @@ mod sessions;
 mod settings;
 mod sidecars;
 mod studio;
+mod styles;
 mod sync;
 mod teams;
 #[cfg(test)]
@@ -105,6 +106,10 @@ pub use presence::{AdoptReport, ScanReport, UnlistedFile};
 pub use quarantine::{QuarantineSource, QuarantinedFile};
 pub use search::EntryPage;
 pub use settings::{Settings, SettingsChange};
+pub use styles::{
+    ListedStyle, MAX_PREVIEW_BYTES, NewStyle, RenderRequest, RenderedFile, RenderedStyle, StyleChange,
+    StyleFileState, StyleFilter, StyleShelf, StyleSource, StyleState,
+};
 pub use sync::{SyncConflict, SyncReport, UpdateCheck};
 pub use teams::NewTeamKey;
 pub use uploads::{Append, Checksum, NewResumable, ResumableStatus, ResumableUpload, Upload, Uploaded};
@@ -151,6 +156,7 @@ pub(crate) struct Inner {
     known_team_keys: recent::Recent<Sha256, StoredTeamKey>,
     /// Keys whose use was noted a moment ago.
     known_key_uses: recent::Recent<TeamKeyId, ()>,
+    styles: styles::Shelves,
     pub(crate) jobs: jobs::Jobs,
     /// The present or last run of re-hashing.
     verification: std::sync::Mutex<Option<verification::Run>>,

@@ -14,6 +14,7 @@ use super::evaluations::live::Evaluations;
 use super::health::HealthReasons;
 use super::recent::Recent;
 use super::studio::Studio;
+use super::styles::Shelves;
 use super::uploads::OpenUploads;
 use super::{Inner, Registry, jobs, settings};
 use crate::clock::Clock;
@@ -65,6 +66,7 @@ impl Registry {
                 known_sessions: Recent::default(),
                 known_team_keys: Recent::default(),
                 known_key_uses: Recent::default(),
+                styles: Shelves::default(),
                 jobs,
                 studio: Studio::default(),
                 evaluations: Evaluations::default(),
@@ -89,6 +91,7 @@ impl Registry {
         registry.open_uploads().await?;
         registry.open_resumable().await?;
         registry.open_evaluations().await?;
+        registry.open_styles().await?;
         Ok(registry)
     }
 

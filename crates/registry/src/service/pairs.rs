@@ -28,7 +28,7 @@ impl Registry {
 }
 
 /// The entries of both catalogs that are in a pair, `models` first.
-fn paired(library: &Library) -> impl Iterator<Item = &Arc<Entry>> {
+pub(super) fn paired(library: &Library) -> impl Iterator<Item = &Arc<Entry>> {
     let all = CatalogName::ALL.into_iter().flat_map(|catalog| library.catalog(catalog).entries());
     all.filter(|entry| entry.document.some_text("pair_id").is_some())
 }

@@ -78,9 +78,18 @@ impl Registry {
         Ok(Team { pinned_version: version, ..team })
     }
 
-    /// Removes a team; its keys stop.
+    /// Removes a team; its keys stop. `Conflict` (`team_has_styles`) while styles are for it alone; those that were deleted
+    /// go with it.
     pub async fn delete_team(&self, id_or_name: &str) -> Result<Team> {
         let team = self.load_team(id_or_name).await?;
+        let styles = self.inner.store.count_styles_of(team.id).await?;
+        if styles > 0 {
+            let message = format!(
+                "the team `{}` has styles of its own ({styles}); delete them, or give them to others first",
+                team.name
+            );
+            return Err(Error::conflict("team_has_styles", message));
+        }
         self.inner.store.delete_team(team.id).await?;
         self.inner.known_team_keys.clear();
         Ok(team)

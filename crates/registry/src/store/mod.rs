@@ -23,6 +23,7 @@ mod resumable;
 mod sessions;
 mod settings;
 mod studio_gallery;
+mod styles;
 mod tags;
 mod teams;
 #[cfg(test)]
@@ -49,6 +50,7 @@ pub(crate) use quarantine::StoredQuarantined;
 pub(crate) use resumable::{ResumableFilter, ResumableState, StoredFailure, StoredResumable};
 pub(crate) use sessions::StoredSession;
 pub(crate) use studio_gallery::{StudioGalleryRows, read_studio_gallery};
+pub(crate) use styles::StyleSaved;
 pub(crate) use tags::StoredTag;
 pub(crate) use teams::{KeyFilter, StoredTeamKey};
 pub(crate) use uploads::{BinEntry, FinishedUpload, StoredUpload};

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use super::styles::{COUNT_UP_ALONE, PURGE_DELETED_OF_TEAM};
 use super::{Store, on_db};
 use crate::domain::{ApiVersion, Sha256, Team, TeamId, TeamKey, TeamKeyId, TeamScope};
 use crate::error::{Error, Result};
@@ -102,11 +103,13 @@ impl Store {
         Ok(())
     }
 
-    /// The team is gone with its keys.
+    /// The team is gone with its keys and with styles of it that were deleted.
     pub(crate) async fn delete_team(&self, id: TeamId) -> Result<()> {
         on_db!(&self.write, pool => {
             let mut transaction = pool.begin().await?;
             sqlx::query(DELETE_TEAM_KEYS).bind(id.0).execute(&mut *transaction).await?;
+            sqlx::query(PURGE_DELETED_OF_TEAM).bind(id.0).execute(&mut *transaction).await?;
+            sqlx::query(COUNT_UP_ALONE).execute(&mut *transaction).await?;
             sqlx::query(DELETE_TEAM).bind(id.0).execute(&mut *transaction).await?;
             transaction.commit().await?;
         });

@@ -11,5 +11,6 @@ mod harness;
 mod linked_folders;
 mod presence;
 mod settings;
+mod styles;
 mod teams;
 mod verification;

@@ -53,7 +53,7 @@ impl Registry {
     }
 
     /// The file itself; of a video its first frame.
-    fn input_source(&self, image: &GalleryImage) -> Result<PathBuf> {
+    pub(in crate::service) fn input_source(&self, image: &GalleryImage) -> Result<PathBuf> {
         let relative =
             if image.kind == "video" { image.thumb_path.as_deref() } else { Some(image.file_path.as_str()) };
         let Some(relative) = relative else {
