@@ -11,8 +11,9 @@ use tokio_util::sync::CancellationToken;
 use crate::bearer::Verifier;
 use crate::guesses::GuessLimiter;
 use crate::hosts::HostNames;
+use crate::public::Public;
 use crate::studio::Studio;
-use crate::{cors, envelope, hosts, measure, operations, requests, studio, vault, web};
+use crate::{cors, envelope, hosts, measure, operations, public, requests, studio, vault, web};
 
 /// The version of the program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -26,6 +27,7 @@ struct Inner {
     guesses: GuessLimiter,
     hosts: HostNames,
     studio: Studio,
+    public: Public,
     bearer: Option<Verifier>,
 }
 
@@ -50,6 +52,10 @@ impl App {
         &self.0.studio
     }
 
+    pub(crate) fn public(&self) -> &Public {
+        &self.0.public
+    }
+
     /// What checks tokens; `None` while none can be right.
     pub(crate) fn bearer(&self) -> Option<&Verifier> {
         self.0.bearer.as_ref()
@@ -72,10 +78,12 @@ pub(crate) fn build(registry: Registry, shutdown: CancellationToken) -> Router {
         None
     });
     let hosts = HostNames::new(&registry.config().server);
-    let app = App(Arc::new(Inner { registry, guesses: GuessLimiter::default(), hosts, studio, bearer }));
+    let (guesses, public) = (GuessLimiter::default(), Public::default());
+    let app = App(Arc::new(Inner { registry, guesses, hosts, studio, public, bearer }));
     Router::new()
         .merge(studio::routes(&app))
         .merge(operations::routes(&app))
+        .merge(public::routes(&app))
         .merge(vault::routes(&app))
         .merge(web::routes(&app))
         .fallback(envelope::not_found)

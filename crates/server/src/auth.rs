@@ -18,8 +18,8 @@ use crate::problem::Problem;
 use crate::session::{self, Session};
 use crate::wire::Peer;
 
-/// The header of the studio's key.
-const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+/// The header of the studio's key, and of teams' keys.
+pub(crate) const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// How the caller proved who they are, for the log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub(crate) enum Credential {
     Session,
     /// A bearer token.
     Token,
+    /// A key of a team.
+    TeamKey,
     /// None, or a wrong one.
     Nothing,
 }
@@ -43,6 +45,7 @@ impl Credential {
             Self::Key => "key",
             Self::Session => "session",
             Self::Token => "token",
+            Self::TeamKey => "team",
             Self::Nothing => "anonymous",
         }
     }

@@ -299,6 +299,16 @@ pub(crate) fn bool_of(text: &str) -> Option<bool> {
     }
 }
 
+/// A whole number that may be written as `30` or as `30.0`, as JSON makes no difference; what is too large for the
+/// field becomes its largest value, which its range refuses then.
+pub(crate) fn whole_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    let Some(number) = Option::<f64>::deserialize(deserializer)? else { return Ok(None) };
+    if number.fract() != 0.0 || number < 0.0 {
+        return Err(serde::de::Error::custom("Input should be a whole number, 0 or more"));
+    }
+    Ok(Some(number.min(f64::from(u32::MAX)) as u32))
+}
+
 /// A field that tells `null` from absent.
 #[expect(clippy::option_option, reason = "absent, null and a value are three things")]
 pub(crate) fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(

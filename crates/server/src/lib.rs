@@ -6,7 +6,7 @@
 //! - `auth`: who asks; `session`: the cookie of a browser; `origin`, `cors`, `hosts`: which pages may ask; `problem`: what an error means in HTTP, for every surface
 //! - `compression`, `conditional`, `media`: bodies by gzip, validators, files in ranges
 //! - `extract`, `multipart`: input of requests, for every surface; [`bearer`]: tokens of the vault
-//! - `studio`: `/api/admin/**`; `vault`: `/api/v1/**`; `operations`: `/api/health` and `/metrics`; `web`: pages
+//! - `studio`: `/api/admin/**`; `public`: `/v1/**`; `vault`: `/api/v1/**`; `operations`: `/api/health` and `/metrics`; `web`: pages
 //! - `tus`: uploads in pieces, below the vault and the studio alike
 //! - [`telemetry`]: logs of the process
 
@@ -28,6 +28,7 @@ mod multipart;
 mod operations;
 mod origin;
 mod problem;
+mod public;
 mod requests;
 mod session;
 mod studio;

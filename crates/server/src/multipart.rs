@@ -118,15 +118,24 @@ impl Part {
 
 /// Reads the field `name`; 422 when the form has none.
 pub(crate) async fn read_file(request: Request, name: &'static str) -> Result<Vec<u8>, Refusal> {
-    let mut form = Form::open(request, MAX_DOCUMENT_BYTES)?;
+    read_file_of(request, name, MAX_DOCUMENT_BYTES).await
+}
+
+/// [`read_file`] of at most `limit` bytes.
+pub(crate) async fn read_file_of(
+    request: Request,
+    name: &'static str,
+    limit: usize,
+) -> Result<Vec<u8>, Refusal> {
+    let mut form = Form::open(request, limit)?;
     let mut found = None;
     while let Some(part) = form.next().await? {
         if part.name() != name {
-            part.pass_over(MAX_DOCUMENT_BYTES).await?;
+            part.pass_over(limit).await?;
         } else if found.is_some() {
             return Err(twice(name));
         } else {
-            found = Some(part.bytes(MAX_DOCUMENT_BYTES).await?);
+            found = Some(part.bytes(limit).await?);
         }
     }
     found.ok_or_else(|| missing(name))

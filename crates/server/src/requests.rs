@@ -32,10 +32,27 @@ pub(crate) struct Fault {
     pub(crate) text: String,
 }
 
+/// The id of a request, for handlers that show it in a body.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestId(HeaderValue);
+
+impl RequestId {
+    pub(crate) fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+}
+
+impl Default for RequestId {
+    fn default() -> Self {
+        Self(HeaderValue::from_static(""))
+    }
+}
+
 /// Gives the request an id (its own when it is sane), and every log record and answer with it.
-pub(crate) async fn identify(request: Request, next: Next) -> Response {
+pub(crate) async fn identify(mut request: Request, next: Next) -> Response {
     let id = sane_id(request.headers()).unwrap_or_else(new_id);
     let span = tracing::info_span!("request", request_id = id.to_str().unwrap_or_default());
+    request.extensions_mut().insert(RequestId(id.clone()));
     let mut response = next.run(request).instrument(span).await;
     response.headers_mut().insert(REQUEST_ID, id);
     secure(response.headers_mut());
@@ -57,15 +74,18 @@ fn new_id() -> HeaderValue {
 /// Headers that make a browser careful with whatever it got; pages set their own policy.
 fn secure(headers: &mut HeaderMap) {
     // With `no-referrer` a browser would send `Origin: null` with our own forms.
-    const ALWAYS: [(HeaderName, &str); 4] = [
+    const ALWAYS: [(HeaderName, &str); 3] = [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::X_FRAME_OPTIONS, "DENY"),
         (header::REFERRER_POLICY, "same-origin"),
-        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     ];
     for (name, value) in ALWAYS {
         headers.insert(name, HeaderValue::from_static(value));
     }
+    // Pictures that are for customers' pages say so themselves.
+    headers
+        .entry(HeaderName::from_static("cross-origin-resource-policy"))
+        .or_insert(HeaderValue::from_static("same-origin"));
     headers
         .entry(header::CONTENT_SECURITY_POLICY)
         .or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));

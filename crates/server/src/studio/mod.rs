@@ -28,6 +28,7 @@ mod quarantine;
 mod sessions;
 mod settings;
 mod status;
+mod styles;
 mod sync;
 mod teams;
 mod verification;
@@ -107,6 +108,7 @@ pub(crate) fn routes(app: &App) -> Router<App> {
         .route("/api/admin/doctor", get(settings::examine))
         .merge(sessions::routes())
         .merge(teams::routes())
+        .merge(styles::routes())
         .route_layer(from_fn_with_state(app.clone(), auth::require_admin))
         .merge(sessions::open_routes())
 }

@@ -5,5 +5,6 @@ mod browser;
 mod client;
 mod hardening;
 mod harness;
+mod public;
 mod studio;
 mod vault;

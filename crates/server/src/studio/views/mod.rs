@@ -13,6 +13,7 @@ mod page;
 mod quarantine;
 mod scan;
 mod settings;
+mod style;
 mod team;
 mod verification;
 
@@ -31,6 +32,7 @@ pub(super) use page::PageView;
 pub(super) use quarantine::{QuarantinedView, ReleasedView};
 pub(super) use scan::{AdoptView, ScanView, UnlistedView};
 pub(super) use settings::{DoctorView, SettingsView};
+pub(super) use style::StyleView;
 pub(super) use team::{NewKeyView, TeamKeyView, TeamView};
 pub(super) use verification::VerificationView;
 

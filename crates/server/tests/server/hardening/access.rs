@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use http::Method;
+use lorakeep_registry::NewTeamKey;
 use serde_json::json;
 
 use super::routes::{Audience, Route, ask, served};
@@ -21,9 +22,10 @@ enum Role {
     SessionFromElsewhere,
     TokenOfUser,
     TokenOfAdmin,
+    TeamKey,
 }
 
-const ROLES: [Role; 8] = [
+const ROLES: [Role; 9] = [
     Role::Nobody,
     Role::WrongKey,
     Role::Key,
@@ -32,6 +34,7 @@ const ROLES: [Role; 8] = [
     Role::SessionFromElsewhere,
     Role::TokenOfUser,
     Role::TokenOfAdmin,
+    Role::TeamKey,
 ];
 
 /// What may come of a call.
@@ -45,17 +48,18 @@ enum Outcome {
 }
 
 fn expected(role: Role, audience: Audience) -> Outcome {
-    use Audience::{Admin, Everybody, Person, TokenOfAdmin, TokenOfUser};
+    use Audience::{Admin, Everybody, Person, Team, TokenOfAdmin, TokenOfUser};
     match (role, audience) {
         (_, Everybody)
         | (Role::Key | Role::Session, Admin | Person)
         | (Role::TokenOfAdmin, TokenOfUser | TokenOfAdmin)
-        | (Role::TokenOfUser, TokenOfUser) => Outcome::In,
+        | (Role::TokenOfUser, TokenOfUser)
+        | (Role::TeamKey, Team) => Outcome::In,
         (Role::SessionFromElsewhere, Admin | Person) | (Role::TokenOfUser, TokenOfAdmin) => {
             Outcome::Forbidden
         }
         (_, Person) => Outcome::LedToLogin,
-        (_, Admin | TokenOfUser | TokenOfAdmin) => Outcome::Unknown,
+        (_, Admin | Team | TokenOfUser | TokenOfAdmin) => Outcome::Unknown,
     }
 }
 
@@ -75,6 +79,7 @@ async fn call(vault: &Vault, role: Role, route: &Route) -> (u16, Outcome) {
         Role::SessionFromElsewhere => headers.extend(session(server, "https://evil.example").await),
         Role::TokenOfUser => headers.push(bearer(vault, "user")),
         Role::TokenOfAdmin => headers.push(bearer(vault, "admin")),
+        Role::TeamKey => headers.push(("x-api-key", team_key(vault).await)),
     }
     let (status, location) = ask(server, &route.method, &path, &headers).await;
     let outcome = match status {
@@ -89,6 +94,16 @@ async fn call(vault: &Vault, role: Role, route: &Route) -> (u16, Outcome) {
 /// A session for one call, since some calls end it.
 async fn session(server: &TestServer, origin: &str) -> [(&'static str, String); 2] {
     [("cookie", log_in(server).await), ("origin", origin.to_owned())]
+}
+
+/// A key for one call, of a team that is made once.
+async fn team_key(vault: &Vault) -> String {
+    let registry = &vault.server.registry;
+    if registry.list_teams().await.expect("listed").is_empty() {
+        registry.create_team("Northlight").await.expect("made");
+    }
+    let new = NewTeamKey { team: "Northlight".to_owned(), ..NewTeamKey::default() };
+    registry.create_team_key(new).await.expect("made").0
 }
 
 fn bearer(vault: &Vault, role: &str) -> (&'static str, String) {

@@ -13,12 +13,13 @@ use crate::harness::TestServer;
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 
 /// Routes for everybody; a new one is declared here or it is refused by the test.
-const OPEN: [(&str, &str); 7] = [
+const OPEN: [(&str, &str); 8] = [
     ("GET", "/home"),
     ("GET", "/login"),
     ("POST", "/login"),
     ("GET", "/assets/{bundle}/{name}"),
     ("GET", "/favicon.ico"),
+    ("GET", "/v1/previews/{name}"),
     ("GET", "/api/health"),
     ("POST", "/api/auth/login"),
 ];
@@ -43,6 +44,8 @@ pub(super) enum Audience {
     TokenOfUser,
     /// A token of an admin.
     TokenOfAdmin,
+    /// A key of a team.
+    Team,
 }
 
 impl Route {
@@ -56,9 +59,10 @@ impl Route {
         Some(match self.method.as_str() {
             _ if below("/api/admin/") || matches!(path, "/api/auth/logout" | "/metrics") => Audience::Admin,
             "GET" if below("/api/v1/admin/lora") => Audience::TokenOfUser,
+            _ if below("/v1/") => Audience::Team,
             _ if below("/api/v1/admin/") => Audience::TokenOfAdmin,
             _ if below("/api/v1/") => Audience::TokenOfUser,
-            "GET" if !below("/api/") && !below("/v1/") => Audience::Person,
+            "GET" if !below("/api/") => Audience::Person,
             _ => return None,
         })
     }

@@ -36,7 +36,7 @@ async fn a_team_is_made_pinned_listed_and_removed() {
     assert_eq!(unknown.status, 400);
     assert_eq!(
         unknown.text(),
-        r#"{"detail":"`2030-01-01` is not a version of the API; there are `2026-05-15`"}"#
+        r#"{"detail":"`2030-01-01` is not a version of the API; there are `2026-05-15`, `2026-11-01`"}"#
     );
     let list = server.get("/api/admin/teams").await.json();
     assert_eq!(

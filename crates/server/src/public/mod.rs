@@ -1,0 +1,36 @@
+//! The public API below `/v1`: what a studio's customers call with a key of their team.
+//!
+//! `docs/public-api.md` is its page. The shape of an answer follows the dated version that the caller wants; errors are
+//! `{"error": {"code", "message", "request_id"}}`.
+
+mod access;
+mod envelope;
+mod loras;
+mod pages;
+mod previews;
+mod query;
+mod rate;
+mod render;
+mod views;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+
+use crate::app::App;
+
+/// What the public API keeps between requests.
+#[derive(Default)]
+pub(crate) struct Public {
+    pages: pages::Pages,
+    rates: rate::RateLimiter,
+}
+
+pub(crate) fn routes(app: &App) -> Router<App> {
+    Router::new()
+        .route("/v1/loras", get(loras::list))
+        .route("/v1/loras/{lora}", get(loras::show))
+        .route("/v1/loras/{lora}/render", post(render::render))
+        .route_layer(from_fn_with_state(app.clone(), access::admit))
+        .route("/v1/previews/{name}", get(previews::send))
+}

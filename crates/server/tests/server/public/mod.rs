@@ -1,0 +1,8 @@
+//! The public API as a studio's customers call it.
+
+mod access;
+mod list;
+mod previews;
+mod render;
+mod shop;
+mod versions;
