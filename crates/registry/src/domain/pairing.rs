@@ -49,9 +49,12 @@ pub fn compatible_pairs<'a>(
 ) -> Vec<LoraPair> {
     let mut pairs: Vec<LoraPair> = Vec::new();
     let mut places: HashMap<&str, usize> = HashMap::new();
+    // Thousands of entries name a handful of base models.
+    let mut taken: HashMap<&str, bool> = HashMap::new();
     for entry in entries {
         let Some(pair_id) = entry.document.some_text("pair_id") else { continue };
-        if !wanted.takes(entry.document.base_model()) {
+        let base_model = entry.document.base_model();
+        if !*taken.entry(base_model).or_insert_with(|| wanted.takes(base_model)) {
             continue;
         }
         let index = *places.entry(pair_id).or_insert_with(|| {
@@ -88,7 +91,8 @@ impl Match<'_> {
 }
 
 fn pair_name(name: &str) -> String {
-    VARIANT_WORDS.iter().fold(name.to_owned(), |name, word| name.replace(word, "")).trim().to_owned()
+    let without = |name: String, word: &&str| if name.contains(word) { name.replace(word, "") } else { name };
+    VARIANT_WORDS.iter().fold(name.to_owned(), without).trim().to_owned()
 }
 
 /// The path that ComfyUI's LoRA loader knows a file by: below `loras/` when it is there.

@@ -8,6 +8,7 @@ mod catalog;
 mod facets;
 mod index;
 mod orders;
+mod pairs;
 mod presence;
 mod question;
 mod search;
@@ -26,6 +27,7 @@ pub(crate) use catalog::{CatalogChange, CatalogHead, CatalogState, Placed, Place
 pub use facets::FacetCount;
 use index::{ByFile, ByPath, insert_in_order, take_out};
 pub(crate) use orders::OrderKey;
+use pairs::PairIndex;
 pub(crate) use presence::Changes;
 use presence::Presence;
 pub use search::Facets;
@@ -46,6 +48,7 @@ pub(crate) struct Library {
     by_version: HashMap<u64, Vec<Arc<Entry>>>,
     /// Made when a list is first searched.
     search: OnceLock<Box<SearchIndex>>,
+    pairs: PairIndex,
     /// Counts up whenever anything here changes that a listing shows; starts anew at each start.
     revision: u64,
     presence: Presence,
@@ -237,6 +240,7 @@ impl Library {
     pub(crate) fn apply(&mut self, change: CatalogChange) {
         self.revision += 1;
         self.forget_other_sources(&change.entries);
+        self.prepare_pairs(&change);
         let CatalogChange { catalog, head, categories, removed_categories, entries, removed } = change;
         self.prepare_search(entries.len() + removed.len(), !categories.is_empty());
         let gone = self.places_left(&entries, &removed);

@@ -102,6 +102,7 @@ pub use identification::{
     inspect_file,
 };
 pub use metadata::{FetchScope, FetchState, FetchWord};
+pub use pairs::PairsTag;
 pub use presence::{AdoptReport, ScanReport, UnlistedFile};
 pub use quarantine::{QuarantineSource, QuarantinedFile};
 pub use search::EntryPage;

@@ -54,6 +54,7 @@ const IMPORTS_AT_ONCE: usize = 2;
 pub(crate) struct Studio {
     listings: cache::Listings,
     civitai_map: civitai_map::Cache,
+    pairs: loras::Pairs,
     status: status::StatusStream,
     /// Places for those who watch events; each costs a connection.
     watchers: Arc<Semaphore>,
@@ -66,6 +67,7 @@ impl Studio {
         Self {
             listings: cache::Listings::default(),
             civitai_map: civitai_map::Cache::default(),
+            pairs: loras::Pairs::default(),
             status: status::StatusStream::new(registry, shutdown.clone()),
             watchers: Arc::new(Semaphore::new(status::MAX_WATCHERS)),
             shutdown,

@@ -8,7 +8,6 @@ use crate::domain::{
 use crate::error::{Error, Result, Thing};
 use crate::library::Library;
 use crate::service::Registry;
-use crate::service::pairs::paired;
 
 /// What a style is made from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,7 +94,7 @@ impl Registry {
     fn entries_of_pair(&self, pair_id: &str) -> Result<Vec<Arc<Entry>>> {
         let library = self.library();
         let is_of_it = |entry: &&Arc<Entry>| entry.document.text("pair_id") == pair_id;
-        let entries: Vec<Arc<Entry>> = paired(&library).filter(is_of_it).cloned().collect();
+        let entries: Vec<Arc<Entry>> = library.paired().iter().filter(is_of_it).cloned().collect();
         if entries.is_empty() {
             return Err(Error::not_found(Thing::Pair, pair_id));
         }

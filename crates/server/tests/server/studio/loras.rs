@@ -1,5 +1,6 @@
 //! The LoRA picker.
 
+use http::Method;
 use lorakeep_registry::domain::CatalogName;
 use serde_json::{Value, json};
 
@@ -58,4 +59,33 @@ async fn a_download_of_a_model_is_not_counted_among_the_styles() {
     assert_eq!(server.post("/api/admin/models/download/a.safetensors").await.json()["status"], "queued");
     let queued = async |list: &str| server.get(list).await.json()["stats"]["queued_count"].clone();
     assert_eq!((queued("/api/admin/models").await, queued("/api/admin/loras").await), (json!(1), json!(0)));
+}
+
+#[tokio::test]
+async fn compatible_pairs_follow_every_change_of_a_pair() {
+    let studio = studio().await;
+    let names = async |base_model: &str| -> Vec<Value> {
+        let (status, pairs) = studio.get(&format!("/api/admin/loras/compatible/{base_model}")).await;
+        assert_eq!(status, 200);
+        pairs.as_array().expect("a list").iter().map(|pair| pair["name"].clone()).collect()
+    };
+    assert_eq!(names("all").await, ["Ghibli Style", "Anime Style"]);
+    let (_, anime) = studio.get("/api/admin/entries/by-file/anime_style_lora.safetensors").await;
+    let id = anime["id"].as_str().expect("an id");
+    let edit = json!({"name": "Manga LoRA", "base_model": "WAN 2.1"});
+    let patch = studio.request(Method::PATCH, &format!("/api/admin/entries/{id}")).json(&edit);
+    assert_eq!(studio.send(patch).await.0, 200);
+    assert_eq!(names("all").await, ["Ghibli Style", "Manga"]);
+    assert_eq!(names("wan-i2v-14b").await, ["Ghibli Style", "Manga"]);
+    let remove = studio.request(Method::DELETE, "/api/admin/models/anime_style_lora.safetensors/catalog");
+    assert_eq!(studio.send(remove).await.0, 200);
+    assert_eq!(names("all").await, ["Ghibli Style"]);
+    studio
+        .import(
+            CatalogName::Models,
+            json!([{"name": "First", "file": "first.safetensors", "dest": "loras",
+        "base_model": "WAN 2.1", "pair_id": "first"}]),
+        )
+        .await;
+    assert_eq!(names("all").await, ["First", "Ghibli Style"], "models come first");
 }
