@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::settings::{BANDWIDTH, MAX_CONCURRENT};
+use super::settings::{BANDWIDTH, BIN_DAYS, MAX_CONCURRENT, MAX_UPLOAD, UNLIMITED};
 use super::{Registry, SettingsChange};
 use crate::error::{Error, Result};
 use crate::files::{read_secrets, write_secrets};
@@ -31,11 +31,20 @@ pub struct EnvSetting {
 }
 
 /// What can be set.
-const KEYS: [&str; 4] = [CIVITAI_API_KEY, HF_TOKEN, MAX_CONCURRENT_DOWNLOADS, LORAKEEP_BANDWIDTH];
+const KEYS: [&str; 6] = [
+    CIVITAI_API_KEY,
+    HF_TOKEN,
+    MAX_CONCURRENT_DOWNLOADS,
+    LORAKEEP_BANDWIDTH,
+    LORAKEEP_MAX_UPLOAD_BYTES,
+    LORAKEEP_BIN_DAYS,
+];
 const CIVITAI_API_KEY: &str = "CIVITAI_API_KEY";
 const HF_TOKEN: &str = "HF_TOKEN";
 const MAX_CONCURRENT_DOWNLOADS: &str = "MAX_CONCURRENT_DOWNLOADS";
 const LORAKEEP_BANDWIDTH: &str = "LORAKEEP_BANDWIDTH";
+const LORAKEEP_MAX_UPLOAD_BYTES: &str = "LORAKEEP_MAX_UPLOAD_BYTES";
+const LORAKEEP_BIN_DAYS: &str = "LORAKEEP_BIN_DAYS";
 /// Characters of a secret at most.
 const LONGEST_SECRET: usize = 512;
 /// A secret whose ending may be shown has at least so many characters.
@@ -78,29 +87,14 @@ impl Registry {
     pub async fn set_env(&self, key: &str, value: Option<&str>) -> Result<EnvSetting> {
         let key = KEYS.into_iter().find(|known| *known == key).ok_or_else(|| unknown_key(key))?;
         let value = value.map(str::trim).filter(|value| !value.is_empty());
-        match key {
-            MAX_CONCURRENT_DOWNLOADS => self.set_max_concurrent(value).await?,
-            LORAKEEP_BANDWIDTH => self.set_bandwidth(value).await?,
-            _ => self.set_secret(key, value).await?,
+        match (limit_row(key), value) {
+            (None, value) => self.set_secret(key, value).await?,
+            (Some(row), None) => drop(self.forget_setting(row).await?),
+            (Some(_), Some(value)) => drop(self.change_settings(limit_change(key, value)?).await?),
         }
         tracing::info!(key, is_set = value.is_some(), "a setting was changed");
         let changed = self.changed_settings().await?;
         Ok(self.env_setting(key, &changed, &*self.inner.studio.secrets.lock().await))
-    }
-
-    async fn set_max_concurrent(&self, value: Option<&str>) -> Result<()> {
-        let Some(value) = value else { return self.forget_setting(MAX_CONCURRENT).await.map(drop) };
-        let max_concurrent_downloads = Some(number(MAX_CONCURRENT_DOWNLOADS, value)?);
-        self.change_settings(SettingsChange { max_concurrent_downloads, ..SettingsChange::default() })
-            .await
-            .map(drop)
-    }
-
-    async fn set_bandwidth(&self, value: Option<&str>) -> Result<()> {
-        let Some(value) = value else { return self.forget_setting(BANDWIDTH).await.map(drop) };
-        let limit = if value == "unlimited" { None } else { Some(number(LORAKEEP_BANDWIDTH, value)?) };
-        let change = SettingsChange { bandwidth_bytes_per_second: Some(limit), ..SettingsChange::default() };
-        self.change_settings(change).await.map(drop)
     }
 
     async fn set_secret(&self, key: &'static str, value: Option<&str>) -> Result<()> {
@@ -129,20 +123,16 @@ impl Registry {
         changed: &[String],
         secrets: &BTreeMap<String, SecretString>,
     ) -> EnvSetting {
+        let Some(row) = limit_row(key) else { return self.secret_setting(key, secrets) };
         let settings = self.settings();
-        let number = |value: u64, row: &str| {
-            let origin = if changed.iter().any(|name| name == row) { "setting" } else { self.origin_of(key) };
-            let value = Some(value.to_string());
-            EnvSetting { key, value, is_secret: false, is_set: true, ending: None, origin }
+        let value = match (key, settings.bandwidth_bytes_per_second) {
+            (MAX_CONCURRENT_DOWNLOADS, _) => settings.max_concurrent_downloads.to_string(),
+            (LORAKEEP_MAX_UPLOAD_BYTES, _) => settings.max_upload_bytes.to_string(),
+            (LORAKEEP_BIN_DAYS, _) => settings.bin_days.to_string(),
+            (_, limit) => limit.map_or_else(|| UNLIMITED.to_owned(), |bytes| bytes.to_string()),
         };
-        match (key, settings.bandwidth_bytes_per_second) {
-            (MAX_CONCURRENT_DOWNLOADS, _) => number(settings.max_concurrent_downloads.into(), MAX_CONCURRENT),
-            (LORAKEEP_BANDWIDTH, Some(bytes)) => number(bytes, BANDWIDTH),
-            (LORAKEEP_BANDWIDTH, None) => {
-                EnvSetting { value: Some("unlimited".to_owned()), ..number(0, BANDWIDTH) }
-            }
-            _ => self.secret_setting(key, secrets),
-        }
+        let origin = if changed.iter().any(|name| name == row) { "setting" } else { self.origin_of(key) };
+        EnvSetting { key, value: Some(value), is_secret: false, is_set: true, ending: None, origin }
     }
 
     fn secret_setting(&self, key: &'static str, secrets: &BTreeMap<String, SecretString>) -> EnvSetting {
@@ -180,6 +170,29 @@ impl Registry {
     fn secrets_path(&self) -> PathBuf {
         self.inner.config.data_dir.join("secrets.json")
     }
+}
+
+/// The stored row of a limit; secrets have none.
+fn limit_row(key: &str) -> Option<&'static str> {
+    match key {
+        MAX_CONCURRENT_DOWNLOADS => Some(MAX_CONCURRENT),
+        LORAKEEP_BANDWIDTH => Some(BANDWIDTH),
+        LORAKEEP_MAX_UPLOAD_BYTES => Some(MAX_UPLOAD),
+        LORAKEEP_BIN_DAYS => Some(BIN_DAYS),
+        _ => None,
+    }
+}
+
+fn limit_change(key: &str, value: &str) -> Result<SettingsChange> {
+    let mut change = SettingsChange::default();
+    match key {
+        MAX_CONCURRENT_DOWNLOADS => change.max_concurrent_downloads = Some(number(key, value)?),
+        LORAKEEP_MAX_UPLOAD_BYTES => change.max_upload_bytes = Some(number(key, value)?),
+        LORAKEEP_BIN_DAYS => change.bin_days = Some(number(key, value)?),
+        _ if value == UNLIMITED => change.bandwidth_bytes_per_second = Some(None),
+        _ => change.bandwidth_bytes_per_second = Some(Some(number(key, value)?)),
+    }
+    Ok(change)
 }
 
 fn unknown_key(key: &str) -> Error {

@@ -17,6 +17,10 @@ pub struct Settings {
     pub bandwidth_bytes_per_second: Option<u64>,
     /// Whether the queue stands still.
     pub downloads_paused: bool,
+    /// The largest upload, bytes.
+    pub max_upload_bytes: u64,
+    /// Days that a deleted file can come back.
+    pub bin_days: u32,
 }
 
 /// A change; absent fields stay.
@@ -29,17 +33,26 @@ pub struct SettingsChange {
     pub bandwidth_bytes_per_second: Option<Option<u64>>,
     /// Stops or starts claiming jobs.
     pub downloads_paused: Option<bool>,
+    /// More than 0.
+    pub max_upload_bytes: Option<u64>,
+    /// At most 36,500.
+    pub bin_days: Option<u32>,
 }
 
 /// The names of the rows.
 pub(super) const MAX_CONCURRENT: &str = "max_concurrent_downloads";
 pub(super) const BANDWIDTH: &str = "bandwidth_bytes_per_second";
 const PAUSED: &str = "downloads_paused";
+pub(super) const MAX_UPLOAD: &str = "max_upload_bytes";
+pub(super) const BIN_DAYS: &str = "bin_days";
 /// How "no limit" is stored; no row means what is configured.
-const UNLIMITED: &str = "unlimited";
+pub(super) const UNLIMITED: &str = "unlimited";
 
 /// Downloads at once.
 const CONCURRENT: RangeInclusive<u32> = 1..=10;
+/// Days in the bin.
+const DAYS: RangeInclusive<u32> = 0..=36_500;
+
 /// Reads what is stored; a value that is out of bounds falls back to the configuration.
 pub(super) async fn load(store: &Store, config: &Config) -> Result<Settings> {
     let rows = store.list_settings().await?;
@@ -55,6 +68,14 @@ pub(super) async fn load(store: &Store, config: &Config) -> Result<Settings> {
             None => downloads.bandwidth_bytes_per_second,
         },
         downloads_paused: row(PAUSED) == Some("true"),
+        max_upload_bytes: row(MAX_UPLOAD)
+            .and_then(|text| text.parse().ok())
+            .filter(|bytes| *bytes > 0)
+            .unwrap_or(config.uploads.max_bytes),
+        bin_days: row(BIN_DAYS)
+            .and_then(|text| text.parse().ok())
+            .filter(|days| DAYS.contains(days))
+            .unwrap_or(config.bin_days),
     })
 }
 
@@ -73,6 +94,8 @@ impl Registry {
             change.max_concurrent_downloads.inspect(|count| settings.max_concurrent_downloads = *count);
             change.bandwidth_bytes_per_second.inspect(|limit| settings.bandwidth_bytes_per_second = *limit);
             change.downloads_paused.inspect(|is_paused| settings.downloads_paused = *is_paused);
+            change.max_upload_bytes.inspect(|bytes| settings.max_upload_bytes = *bytes);
+            change.bin_days.inspect(|days| settings.bin_days = *days);
             *settings
         };
         self.apply_download_settings(&settings);
@@ -117,6 +140,20 @@ fn rows_of(change: SettingsChange) -> Result<Vec<(&'static str, String)>> {
     }
     if let Some(is_paused) = change.downloads_paused {
         rows.push((PAUSED, is_paused.to_string()));
+    }
+    if let Some(bytes) = change.max_upload_bytes {
+        if bytes == 0 {
+            let message = "`max_upload_bytes` must be more than 0";
+            return Err(Error::invalid("out_of_bounds", MAX_UPLOAD, message));
+        }
+        rows.push((MAX_UPLOAD, bytes.to_string()));
+    }
+    if let Some(days) = change.bin_days {
+        if !DAYS.contains(&days) {
+            let message = format!("`bin_days` must be from 0 to {}, not `{days}`", DAYS.end());
+            return Err(Error::invalid("out_of_bounds", BIN_DAYS, message));
+        }
+        rows.push((BIN_DAYS, days.to_string()));
     }
     Ok(rows)
 }

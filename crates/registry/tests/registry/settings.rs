@@ -15,14 +15,24 @@ both_databases! {
             max_concurrent_downloads: 5,
             bandwidth_bytes_per_second: Some(1000),
             downloads_paused: false,
+            max_upload_bytes: 500 << 20,
+            bin_days: 7,
         };
         assert_eq!(registry.settings(), usual);
         let change = SettingsChange {
             bandwidth_bytes_per_second: Some(None),
             downloads_paused: Some(true),
+            max_upload_bytes: Some(1000),
+            bin_days: Some(0),
             ..SettingsChange::default()
         };
-        let changed = Settings { bandwidth_bytes_per_second: None, downloads_paused: true, ..usual };
+        let changed = Settings {
+            bandwidth_bytes_per_second: None,
+            downloads_paused: true,
+            max_upload_bytes: 1000,
+            bin_days: 0,
+            ..usual
+        };
         assert_eq!(registry.change_settings(change).await.unwrap(), changed);
         registry.close().await;
         drop(registry);
@@ -37,6 +47,8 @@ both_databases! {
         for change in [
             SettingsChange { max_concurrent_downloads: Some(0), ..SettingsChange::default() },
             SettingsChange { max_concurrent_downloads: Some(11), ..SettingsChange::default() },
+            SettingsChange { max_upload_bytes: Some(0), ..SettingsChange::default() },
+            SettingsChange { bin_days: Some(36_501), ..SettingsChange::default() },
             SettingsChange {
                 downloads_paused: Some(true),
                 bandwidth_bytes_per_second: Some(Some(0)),

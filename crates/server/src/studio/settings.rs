@@ -24,6 +24,8 @@ pub(super) struct SettingsBody {
     #[serde(default, deserialize_with = "extract::present")]
     bandwidth: Option<Option<u64>>,
     downloads_paused: Option<bool>,
+    max_upload_bytes: Option<u64>,
+    bin_days: Option<u32>,
 }
 
 impl SettingsBody {
@@ -42,6 +44,8 @@ impl SettingsBody {
             max_concurrent_downloads: self.max_concurrent_downloads.or(self.max_concurrent),
             bandwidth_bytes_per_second: self.bandwidth,
             downloads_paused: self.downloads_paused,
+            max_upload_bytes: self.max_upload_bytes,
+            bin_days: self.bin_days,
         })
     }
 }

@@ -56,7 +56,7 @@ async fn describe(State(app): AppState) -> Response {
     let own = response.headers_mut();
     own.insert(VERSIONS, HeaderValue::from_static(VERSION));
     own.insert(EXTENSION, HeaderValue::from_static(EXTENSIONS));
-    own.insert(MAX_SIZE, app.registry().config().uploads.max_bytes.into());
+    own.insert(MAX_SIZE, app.registry().settings().max_upload_bytes.into());
     let algorithms = HeaderValue::try_from(Checksum::ALGORITHMS.join(","));
     own.insert(CHECKSUM_ALGORITHM, algorithms.expect("names of algorithms are a header value"));
     response

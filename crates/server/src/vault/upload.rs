@@ -52,7 +52,7 @@ async fn receive(
     route: UploadRoute,
 ) -> Result<Uploaded, Refusal> {
     let announced = announced(request.headers())?;
-    let limit = app.registry().config().uploads.max_bytes;
+    let limit = app.registry().settings().max_upload_bytes;
     if announced.is_some_and(|bytes| bytes > limit.saturating_add(MAX_OVERHEAD as u64)) {
         let error = app.registry().upload_too_large();
         return Err(error.into());

@@ -50,7 +50,7 @@ pub(super) async fn show(State(app): AppState, headers: HeaderMap, Query(from): 
     let registry = app.registry();
     let page = registry.list_bin(from.page()).await?;
     let bytes = registry.bin_bytes();
-    let days = registry.config().bin_days;
+    let days = registry.settings().bin_days;
     let frame = Frame::new("/bin");
     let next = page.next_cursor;
     page::render(&headers, &BinPage { frame, items: page.items, total: page.total, bytes, next, days })

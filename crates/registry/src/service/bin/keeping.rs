@@ -116,7 +116,7 @@ impl Registry {
 
     async fn purge_by_age(&self) {
         // Zero days: nothing outlives the first look.
-        match self.purge_bin(self.inner.config.bin_days).await {
+        match self.purge_bin(self.settings().bin_days).await {
             Ok(Purged { items: 0, .. }) => {}
             Ok(purged) => {
                 tracing::info!(items = purged.items, size_bytes = purged.bytes, "purged the bin by age");

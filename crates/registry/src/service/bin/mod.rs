@@ -288,7 +288,7 @@ impl Registry {
             size_bytes: item.size_bytes,
             sha256: item.sha256.map(|sha256| sha256.to_string()),
             deleted_at: item.deleted_at,
-            expires_at: item.deleted_at + TimeDelta::days(self.inner.config.bin_days.into()),
+            expires_at: item.deleted_at + TimeDelta::days(self.settings().bin_days.into()),
         }
     }
 }

@@ -87,7 +87,7 @@ impl Registry {
 
     /// The refusal of a file that is announced as too large.
     pub fn upload_too_large(&self) -> Error {
-        part::too_large(self.inner.config.uploads.max_bytes)
+        part::too_large(self.settings().max_upload_bytes)
     }
 }
 

@@ -74,7 +74,7 @@ impl Registry {
     /// Makes the part of a new upload. `announced` is the length that the client named; with too little space for it
     /// nothing is read (`disk_full`), the bin makes room first.
     pub async fn begin_upload(&self, announced: Option<u64>) -> Result<Upload> {
-        let limit = self.inner.config.uploads.max_bytes;
+        let limit = self.settings().max_upload_bytes;
         if announced.is_some_and(|bytes| bytes > limit) {
             return Err(too_large(limit));
         }

@@ -10,6 +10,8 @@ pub(in crate::studio) struct SettingsView {
     max_concurrent_downloads: u32,
     bandwidth: Option<u64>,
     downloads_paused: bool,
+    max_upload_bytes: u64,
+    bin_days: u32,
 }
 
 impl From<Settings> for SettingsView {
@@ -19,6 +21,8 @@ impl From<Settings> for SettingsView {
             max_concurrent_downloads: settings.max_concurrent_downloads,
             bandwidth: settings.bandwidth_bytes_per_second,
             downloads_paused: settings.downloads_paused,
+            max_upload_bytes: settings.max_upload_bytes,
+            bin_days: settings.bin_days,
         }
     }
 }

@@ -39,9 +39,11 @@ async fn a_secret_goes_in_and_only_its_ending_comes_out() {
             secret("HF_TOKEN", Some("cdef"), "environment"),
             limit("MAX_CONCURRENT_DOWNLOADS", "3", "default"),
             limit("LORAKEEP_BANDWIDTH", "unlimited", "default"),
+            limit("LORAKEEP_MAX_UPLOAD_BYTES", "524288000", "default"),
+            limit("LORAKEEP_BIN_DAYS", "7", "default"),
         ],
         "next_cursor": null,
-        "total": 4,
+        "total": 6,
     });
     assert_eq!(studio.get(PATH).await, (200, all));
     let file = studio.server.data_dir().join("secrets.json");
@@ -78,6 +80,14 @@ async fn limits_are_set_by_their_names_and_fall_back_to_the_configuration() {
     assert_eq!(back, (200, limit("MAX_CONCURRENT_DOWNLOADS", "5", "environment")));
     let set = put(&studio, "LORAKEEP_BANDWIDTH", json!("1000000")).await;
     assert_eq!(set, (200, limit("LORAKEEP_BANDWIDTH", "1000000", "setting")));
+    for (key, value, refused) in
+        [("LORAKEEP_MAX_UPLOAD_BYTES", "1000", "0"), ("LORAKEEP_BIN_DAYS", "30", "36501")]
+    {
+        assert_eq!(put(&studio, key, json!(value)).await, (200, limit(key, value, "setting")));
+        assert_eq!(put(&studio, key, json!(refused)).await.0, 400, "{key} {refused}");
+    }
+    let settings = studio.get("/api/admin/settings").await.1;
+    assert_eq!((&settings["max_upload_bytes"], &settings["bin_days"]), (&json!(1000), &json!(30)));
 }
 
 #[tokio::test]
@@ -85,7 +95,7 @@ async fn what_cannot_be_set_is_refused_and_a_refused_secret_is_not_repeated() {
     let studio = Studio::start().await;
     let (status, body) = put(&studio, "API_KEY", json!("x")).await;
     let detail = "`API_KEY` cannot be set while the server runs; what can be is `CIVITAI_API_KEY`, `HF_TOKEN`, \
-                  `MAX_CONCURRENT_DOWNLOADS`, `LORAKEEP_BANDWIDTH`";
+                  `MAX_CONCURRENT_DOWNLOADS`, `LORAKEEP_BANDWIDTH`, `LORAKEEP_MAX_UPLOAD_BYTES`, `LORAKEEP_BIN_DAYS`";
     assert_eq!((status, body), (400, json!({"detail": detail})));
     let (status, body) = put(&studio, "HF_TOKEN", json!("two words\r\nX-Evil: 1")).await;
     assert_eq!(status, 400, "{body}");

@@ -126,7 +126,7 @@ impl Registry {
         if new.length_bytes == 0 {
             return Err(empty_file());
         }
-        let limit = self.inner.config.uploads.max_bytes;
+        let limit = self.settings().max_upload_bytes;
         if new.length_bytes > limit {
             return Err(part::too_large(limit));
         }
