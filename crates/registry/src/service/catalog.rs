@@ -6,7 +6,6 @@ use serde_json::json;
 
 use super::builtin::BUILTIN;
 use super::import::{Tagging, plan_import};
-use super::jobs::JobSums;
 use super::{GallerySummaries, JobState, Registry, Severity};
 use crate::domain::catalog_file::{self, CatalogFile};
 use crate::domain::{CatalogName, Category, Download, DownloadState, Entry, EntryId, FileFact, StatusWord};
@@ -77,6 +76,27 @@ pub struct Stats {
     pub unlisted_count: u64,
 }
 
+impl Stats {
+    /// What is known without looking at entries.
+    fn of_disk(library: &Library) -> Self {
+        Self {
+            free_bytes: library.free_bytes(),
+            bin_bytes: library.bin_bytes(),
+            unlisted_count: library.unlisted().count() as u64,
+            ..Self::default()
+        }
+    }
+
+    /// Counts an entry with its file on disk.
+    fn count(&mut self, file: Option<&FileFact>) {
+        self.total_count += 1;
+        if let Some(fact) = file {
+            self.present_count += 1;
+            self.models_bytes += fact.stamp.size_bytes;
+        }
+    }
+}
+
 /// Changes whenever the listing's bytes would: catalog, presence, jobs, sampled free space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ListingTag(pub u64);
@@ -127,28 +147,36 @@ impl Registry {
         for state in listing.categories.iter_mut().flat_map(|category| &mut category.entries) {
             self.add_job(state);
         }
-        let sums = match catalog {
-            CatalogName::Models => self.job_sums(),
-            CatalogName::Loras => sums_of(&listing),
-        };
         listing.galleries = (catalog == CatalogName::Loras).then(|| self.gallery_summaries());
-        listing.stats.queued_count = sums.queued;
-        listing.stats.downloading_count = sums.downloading;
-        listing.stats.fetching_count = self.open_fetches();
-        listing.stats.global_speed = sums.bytes_per_second;
+        self.add_job_sums(catalog, &mut listing.stats);
         listing
+    }
+
+    /// The sums of the whole catalog without its entries.
+    pub fn catalog_stats(&self, catalog: CatalogName) -> Stats {
+        let mut stats = {
+            let library = self.library();
+            let mut stats = Stats::of_disk(&library);
+            library.catalog(catalog).entries().for_each(|entry| stats.count(library.file(&entry.path)));
+            stats
+        };
+        self.add_job_sums(catalog, &mut stats);
+        stats
+    }
+
+    fn add_job_sums(&self, catalog: CatalogName, stats: &mut Stats) {
+        let sums = self.job_sums(catalog);
+        stats.queued_count = sums.queued;
+        stats.downloading_count = sums.downloading;
+        stats.fetching_count = self.open_fetches();
+        stats.global_speed = sums.bytes_per_second;
     }
 
     /// The listing without jobs.
     fn known_listing(&self, catalog: CatalogName) -> Listing {
         let library = self.library();
         let state = library.catalog(catalog);
-        let mut stats = Stats {
-            free_bytes: library.free_bytes(),
-            bin_bytes: library.bin_bytes(),
-            unlisted_count: library.unlisted().count() as u64,
-            ..Stats::default()
-        };
+        let mut stats = Stats::of_disk(&library);
         let categories = state.categories.iter().map(|own| CategoryListing {
             category: own.category.clone(),
             entries: own.entries().map(|entry| known_state(&library, entry, &mut stats)).collect(),
@@ -258,31 +286,10 @@ impl Registry {
     }
 }
 
-/// The jobs of the listed entries alone.
-fn sums_of(listing: &Listing) -> JobSums {
-    let mut sums = JobSums::default();
-    let jobs = listing.categories.iter().flat_map(|category| &category.entries);
-    for job in jobs.filter_map(|state| state.job.as_ref()) {
-        match job.download.state.status_word() {
-            Some(StatusWord::Queued) => sums.queued += 1,
-            Some(StatusWord::Downloading) => {
-                sums.downloading += 1;
-                sums.bytes_per_second += job.progress.bytes_per_second;
-            }
-            _ => {}
-        }
-    }
-    sums
-}
-
 /// What the library knows of an entry, added to the sums.
 pub(super) fn known_state(library: &Library, entry: &Arc<Entry>, stats: &mut Stats) -> EntryState {
     let file = library.file(&entry.path).copied();
-    stats.total_count += 1;
-    if let Some(fact) = file {
-        stats.present_count += 1;
-        stats.models_bytes += fact.stamp.size_bytes;
-    }
+    stats.count(file.as_ref());
     let status = if file.is_some() { StatusWord::Present } else { StatusWord::NotDownloaded };
     EntryState { entry: Arc::clone(entry), status, file, job: None, conflict: None }
 }

@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 use super::Registry;
 use super::identification::tensors_start;
 use super::verification::read_at_rest;
-use crate::domain::{FileStamp, ModelPath};
+use crate::domain::{CatalogName, FileStamp, ModelPath};
 use crate::store::OfFile;
 
 /// How often it looks for files to hash; also how long a start is left alone.
@@ -233,7 +233,7 @@ impl Registry {
 
     /// Whether downloads or uploads want the disk.
     fn is_disk_wanted(&self) -> bool {
-        self.job_sums().downloading > 0
+        self.job_sums(CatalogName::Models).downloading > 0
     }
 }
 

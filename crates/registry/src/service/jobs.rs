@@ -3,7 +3,7 @@
 //! The row is the truth. Changes are made to it first, by whoever holds the turn, and then here; what moves while a job
 //! runs is here alone and noted in the row every few seconds.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -14,7 +14,7 @@ use tokio::sync::{Notify, watch};
 use super::live::{Intent, Live};
 use super::{JobState, Registry};
 use crate::config::Config;
-use crate::domain::{Download, DownloadId, DownloadState, EntryId, ModelPath};
+use crate::domain::{CatalogName, Download, DownloadId, DownloadState, EntryId, ModelPath};
 use crate::error::{Error, Result};
 use crate::upstream::http::ApiLimits;
 use crate::upstream::{Endpoints, USER_AGENT, UpstreamOptions, Upstreams};
@@ -308,10 +308,15 @@ impl Registry {
         table.by_entry.get(&entry).and_then(|id| table.jobs.get(id)).map(Job::state)
     }
 
-    /// Sums over all jobs.
-    pub(crate) fn job_sums(&self) -> JobSums {
+    /// Sums over the jobs that a catalog's list counts: all of them in `models`, those of its entries in `loras`.
+    pub(crate) fn job_sums(&self, catalog: CatalogName) -> JobSums {
+        let others = match catalog {
+            CatalogName::Models => HashSet::new(),
+            CatalogName::Loras => self.jobs_outside(catalog),
+        };
         let mut sums = JobSums::default();
-        for job in self.inner.jobs.table().jobs.values() {
+        let table = self.inner.jobs.table();
+        for job in table.jobs.values().filter(|job| !others.contains(&job.at_rest.download.id)) {
             match &job.live {
                 Some(live) => {
                     sums.downloading += 1;
@@ -322,6 +327,17 @@ impl Registry {
             }
         }
         sums
+    }
+
+    /// The jobs of entries that are not in that catalog. The two locks are taken one after the other.
+    fn jobs_outside(&self, catalog: CatalogName) -> HashSet<DownloadId> {
+        let table = self.inner.jobs.table();
+        let all: Vec<(DownloadId, EntryId)> =
+            table.jobs.values().map(|job| (job.at_rest.download.id, job.at_rest.download.entry_id)).collect();
+        drop(table);
+        let library = self.library();
+        let is_inside = |id| library.entry(id).is_some_and(|entry| entry.catalog == catalog);
+        all.into_iter().filter(|(_, entry)| !is_inside(*entry)).map(|(id, _)| id).collect()
     }
 
     /// Cancels what is queued or running for that path and returns when nothing writes there any more. A failure is

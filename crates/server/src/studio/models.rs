@@ -1,16 +1,29 @@
-//! The two catalogs as a whole: list, import, export.
+//! The two catalogs as a whole: list, sums, import, export.
 
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, ETAG};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use lorakeep_registry::domain::CatalogName;
+use serde::Serialize;
 
 use super::multipart;
-use super::views::ImportView;
+use super::views::{ImportView, StatsView};
 use crate::app::{App, AppState};
 use crate::conditional::{REVALIDATE, is_known};
 use crate::envelope::Refusal;
+
+/// The heads of both lists without the lists.
+#[derive(Debug, Serialize)]
+pub(super) struct BothStatsView {
+    models: StatsView,
+    loras: StatsView,
+}
+
+pub(super) async fn stats(State(app): AppState) -> axum::Json<BothStatsView> {
+    let of = |catalog| StatsView::from(&app.registry().catalog_stats(catalog));
+    axum::Json(BothStatsView { models: of(CatalogName::Models), loras: of(CatalogName::Loras) })
+}
 
 pub(super) async fn list_models(State(app): AppState, headers: HeaderMap) -> Result<Response, Refusal> {
     list(&app, CatalogName::Models, &headers).await

@@ -52,8 +52,8 @@ impl Serialize for CategoryView<'_> {
 }
 
 /// The head of a list.
-#[derive(Serialize)]
-struct StatsView {
+#[derive(Debug, Serialize)]
+pub(in crate::studio) struct StatsView {
     queued_count: u64,
     downloading_count: u64,
     fetching_count: u64,

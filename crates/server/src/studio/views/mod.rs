@@ -27,7 +27,7 @@ pub(super) use edit::{EntriesEditedView, EntryDetailView, EntryEditedView, PastE
 pub(super) use entry::{AddedView, DetailedEntryView, EntryPageView, PlacedEntryView};
 pub(super) use gallery::row;
 pub(super) use identify::{DuplicatesView, LookupView};
-pub(super) use listing::{ImportView, ListingView};
+pub(super) use listing::{ImportView, ListingView, StatsView};
 pub(super) use page::PageView;
 pub(super) use quarantine::{QuarantinedView, ReleasedView};
 pub(super) use scan::{AdoptView, ScanView, UnlistedView};
