@@ -21,6 +21,8 @@ pub enum FactOrigin {
     Civitai,
     /// Hugging Face.
     HuggingFace,
+    /// What another program wrote beside the file.
+    Sidecar,
     /// The catalog that the entry came with.
     Catalog,
 }
@@ -32,7 +34,7 @@ pub struct Sayings {
     pub said: Map<String, Value>,
     /// Who said it, by field.
     pub origins: BTreeMap<String, FactOrigin>,
-    /// Fields that hold a user's word because of an edit.
+    /// Fields that hold a user's word, because of an edit or since a sidecar had it.
     pub users: BTreeSet<String>,
 }
 
@@ -95,7 +97,8 @@ const NSFW: &str = "nsfw";
 
 impl FactOrigin {
     /// Every origin.
-    pub const ALL: [Self; 5] = [Self::User, Self::File, Self::Civitai, Self::HuggingFace, Self::Catalog];
+    pub const ALL: [Self; 6] =
+        [Self::User, Self::File, Self::Civitai, Self::HuggingFace, Self::Sidecar, Self::Catalog];
 
     /// The stored and shown name.
     pub fn as_str(self) -> &'static str {
@@ -104,6 +107,7 @@ impl FactOrigin {
             Self::File => "file",
             Self::Civitai => "civitai",
             Self::HuggingFace => "huggingface",
+            Self::Sidecar => "sidecar",
             Self::Catalog => "catalog",
         }
     }

@@ -17,6 +17,7 @@ const LAST: &str = "SELECT id, path, request, state, started_at, finished_at, er
     ORDER BY started_at DESC, id DESC LIMIT 1";
 const IS_DONE: &str = "SELECT COUNT(*) FROM adoptions WHERE path = $1 AND state = 'done'";
 const LIST_WRITTEN: &str = "SELECT dest, file, sha256 FROM written_sidecars";
+const FIND_WRITTEN: &str = "SELECT sha256 FROM written_sidecars WHERE dest = $1 AND file = $2";
 const SAVE_WRITTEN: &str = "INSERT INTO written_sidecars (dest, file, sha256) VALUES ($1, $2, $3)
     ON CONFLICT (dest, file) DO UPDATE SET sha256 = excluded.sha256";
 
@@ -86,6 +87,15 @@ impl Store {
             Some((ModelPath::parse(&dest, &file).ok()?, sha256.parse().ok()?))
         };
         Ok(rows.into_iter().filter_map(read).collect())
+    }
+
+    /// The hash of what we last wrote into that sidecar.
+    pub(crate) async fn find_written_sidecar(&self, path: &ModelPath) -> Result<Option<Sha256>> {
+        let row: Option<String> = on_db!(&self.read, pool => {
+            let query = sqlx::query_scalar(FIND_WRITTEN).bind(path.folder.as_str()).bind(path.file.as_str());
+            query.fetch_optional(pool).await
+        })?;
+        Ok(row.and_then(|sha256| sha256.parse().ok()))
     }
 
     /// Remembers what we wrote into that sidecar.

@@ -1,6 +1,6 @@
 //! Catalogs, categories and entries: read whole at the start, changed by one transaction a change.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use futures_util::TryStreamExt;
@@ -11,10 +11,12 @@ use uuid::Uuid;
 use super::activity::{INSERT_ACTIVITY, PRUNE_ACTIVITY};
 use super::edits::{
     self, INSERT_CHANGES, INSERT_EDIT, INSERT_USER_FACTS, OR_UPDATE_USER_FACTS, StoredEdit, written,
+    written_origins,
 };
+use super::metadata::SAVE_FACTS;
 use super::uploads::{FINISH_UPLOAD, FinishedUpload};
 use super::{Store, on_db};
-use crate::domain::{CatalogName, Category, Entry, EntryDocument, EntryId, ModelFolder};
+use crate::domain::{CatalogName, Category, Entry, EntryDocument, EntryId, ModelFolder, Sayings};
 use crate::error::{Error, Result};
 use crate::library::{CatalogChange, CatalogHead, Placed, PlacedCategory};
 
@@ -75,6 +77,24 @@ pub(crate) enum Beside {
     Upload(FinishedUpload),
     /// A user's edit can be undone, and no fetch overwrites it.
     Edit(StoredEdit),
+    /// What was said of entries, and which of it is a user's word.
+    Said(Vec<(EntryId, Sayings)>),
+}
+
+impl Beside {
+    /// The fields that hold a user's word from now on, by entry.
+    fn user_facts(&self) -> Vec<(EntryId, &BTreeSet<String>)> {
+        match self {
+            Self::Upload(_) => Vec::new(),
+            Self::Edit(edit) => {
+                edit.changes.iter().map(|change| (change.entry_id, &change.user_fields)).collect()
+            }
+            Self::Said(said) => {
+                let with_users = said.iter().filter(|(_, sayings)| !sayings.users.is_empty());
+                with_users.map(|(id, sayings)| (*id, &sayings.users)).collect()
+            }
+        }
+    }
 }
 
 impl Store {
@@ -113,6 +133,7 @@ impl Store {
         changes: &[CatalogChange],
         beside: Option<&Beside>,
     ) -> Result<()> {
+        let user_facts = beside.map(Beside::user_facts).unwrap_or_default();
         on_db!(&self.write, pool => {
             let mut transaction = pool.begin().await?;
             for change in changes {
@@ -176,12 +197,20 @@ impl Store {
                             .push_bind(written(&change.old_user_fields));
                     });
                     statement.build().execute(&mut *transaction).await?;
-                    let mut statement = QueryBuilder::new(INSERT_USER_FACTS);
-                    statement.push_values(some, |mut row, change| {
-                        row.push_bind(change.entry_id.0).push_bind(written(&change.user_fields));
-                    });
-                    statement.push(OR_UPDATE_USER_FACTS).build().execute(&mut *transaction).await?;
                 }
+            }
+            if let Some(Beside::Said(said)) = beside {
+                for (id, sayings) in said {
+                    let query = sqlx::query(SAVE_FACTS).bind(id.0).bind(written(&sayings.said));
+                    query.bind(written_origins(&sayings.origins)).execute(&mut *transaction).await?;
+                }
+            }
+            for some in user_facts.chunks(edits::ROWS_A_STATEMENT) {
+                let mut statement = QueryBuilder::new(INSERT_USER_FACTS);
+                statement.push_values(some, |mut row, (id, fields)| {
+                    row.push_bind(id.0).push_bind(written(fields));
+                });
+                statement.push(OR_UPDATE_USER_FACTS).build().execute(&mut *transaction).await?;
             }
             if let Some(Beside::Upload(FinishedUpload { id, line, oldest })) = beside {
                 sqlx::query(FINISH_UPLOAD).bind(id.0).execute(&mut *transaction).await?;

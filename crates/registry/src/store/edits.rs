@@ -179,6 +179,13 @@ pub(super) fn written(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("maps with text keys and lists of texts are always JSON")
 }
 
+/// Origins by field, as JSON.
+pub(super) fn written_origins(origins: &BTreeMap<String, FactOrigin>) -> String {
+    let names: BTreeMap<&str, &str> =
+        origins.iter().map(|(field, origin)| (field.as_str(), origin.as_str())).collect();
+    written(&names)
+}
+
 fn read<T: DeserializeOwned + Default>(text: &str) -> T {
     serde_json::from_str(text).unwrap_or_default()
 }

@@ -1,11 +1,9 @@
 //! The queue of the metadata fetch, and what the last fetch of each entry said.
 
-use std::collections::BTreeMap;
-
 use sqlx::QueryBuilder;
 use uuid::Uuid;
 
-use super::edits::written;
+use super::edits::{written, written_origins};
 use super::{Store, on_db};
 use crate::domain::{EntryId, Sayings};
 use crate::error::Result;
@@ -18,7 +16,9 @@ const OR_QUEUE: &str =
 const CHANGE: &str = "UPDATE metadata_fetches SET state = $2, error = $3 WHERE entry_id = $1";
 const REQUEUE: &str = "UPDATE metadata_fetches SET state = 'queued' WHERE state = 'fetching'";
 const FORGET: &str = "DELETE FROM metadata_fetches WHERE entry_id = $1";
-const SAVE_FACTS: &str = "INSERT INTO fetched_facts (entry_id, document, origins) VALUES ($1, $2, $3)
+/// Also part of transactions that change entries.
+pub(super) const SAVE_FACTS: &str =
+    "INSERT INTO fetched_facts (entry_id, document, origins) VALUES ($1, $2, $3)
     ON CONFLICT (entry_id) DO UPDATE SET document = excluded.document, origins = excluded.origins";
 
 /// Rows a statement.
@@ -73,23 +73,9 @@ impl Store {
 
     /// Remembers what fetches said of an entry, and who said it.
     pub(crate) async fn save_fetched_facts(&self, id: EntryId, sayings: &Sayings) -> Result<()> {
-        self.save_many_fetched_facts(&[(id, sayings.clone())]).await
-    }
-
-    /// Remembers what was said of many entries, all or none.
-    pub(crate) async fn save_many_fetched_facts(&self, facts: &[(EntryId, Sayings)]) -> Result<()> {
-        if facts.is_empty() {
-            return Ok(());
-        }
+        let (said, origins) = (written(&sayings.said), written_origins(&sayings.origins));
         on_db!(&self.write, pool => {
-            let mut transaction = pool.begin().await?;
-            for (id, sayings) in facts {
-                let origins: BTreeMap<&str, &str> =
-                    sayings.origins.iter().map(|(field, origin)| (field.as_str(), origin.as_str())).collect();
-                let query = sqlx::query(SAVE_FACTS).bind(id.0).bind(written(&sayings.said)).bind(written(&origins));
-                query.execute(&mut *transaction).await?;
-            }
-            transaction.commit().await?;
+            sqlx::query(SAVE_FACTS).bind(id.0).bind(&said).bind(&origins).execute(pool).await?;
         });
         Ok(())
     }

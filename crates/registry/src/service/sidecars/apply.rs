@@ -6,14 +6,16 @@ use super::Said;
 use crate::domain::{EntryDocument, FactOrigin, Facts, FieldValue, Sayings, take_over};
 
 /// Adds what the document lacks. `last` is what fetches and sidecars said before; answers it with what was said now.
+///
+/// What a user wrote in the other program is a user's word here as well: no fetch changes it.
 pub(in crate::service) fn apply(document: &mut EntryDocument, said: &Said, last: &Sayings) -> Sayings {
-    let mut now = last.clone();
+    let mut learning = Learning { document, last, now: last.clone() };
     let own = &said.own;
     let texts = [
         ("notes", own.notes.as_deref()),
-        ("description", said.description.as_deref()),
         ("negative_words", own.negative.as_deref()),
         ("usage_tips", own.usage_tips.as_deref()),
+        ("name", own.name.as_deref()),
     ];
     let texts = texts.into_iter().filter_map(|(field, text)| Some((field, Value::from(text?))));
     let lists = [("trigger_words", &own.trigger_words), ("tags", &own.tags)];
@@ -22,21 +24,39 @@ pub(in crate::service) fn apply(document: &mut EntryDocument, said: &Said, last:
     let strength = own.strength.map(|strength| ("strength", Value::from(strength)));
     let favorite = own.is_favorite.then_some(("favorite", Value::Bool(true)));
     for (field, value) in texts.chain(lists).chain(strength).chain(favorite) {
-        // What was said before and is not there now was taken out by a user.
-        let is_out = last.said.contains_key(field) || last.users.contains(field);
-        if is_empty(document, field) && !is_out {
-            document.set(field, value.clone());
-            now.said.insert(field.to_owned(), value);
-            // These are words that a user gave another program.
-            now.origins.insert(field.to_owned(), FactOrigin::User);
+        if learning.learn(field, value) {
+            learning.now.users.insert(field.to_owned());
         }
     }
-    if let Some(name) = own.name.as_deref().filter(|_| has_no_name(document)) {
-        document.set("name", name);
+    if let Some(description) = said.description.as_deref() {
+        learning.learn("description", description.into());
     }
+    let Learning { document, mut now, .. } = learning;
     let taken = take_over(document, &lacking(document, &said.facts), last);
     now.extend(taken);
     now
+}
+
+struct Learning<'a> {
+    document: &'a mut EntryDocument,
+    last: &'a Sayings,
+    now: Sayings,
+}
+
+impl Learning<'_> {
+    /// Sets a field that has no word, unless a user took it out; answers whether it did.
+    fn learn(&mut self, field: &str, value: Value) -> bool {
+        let is_lacking =
+            if field == "name" { has_no_name(self.document) } else { is_empty(self.document, field) };
+        // What was said before and is not there now was taken out by a user.
+        if !is_lacking || self.last.said.contains_key(field) || self.last.users.contains(field) {
+            return false;
+        }
+        self.document.set(field, value.clone());
+        self.now.said.insert(field.to_owned(), value);
+        self.now.origins.insert(field.to_owned(), FactOrigin::Sidecar);
+        true
+    }
 }
 
 /// The facts that the document has no word for. Facts of another version than the entry's are none of its.
@@ -66,7 +86,7 @@ fn lacking(document: &EntryDocument, facts: &Facts) -> Facts {
         sha256: facts.sha256.clone().filter(|_| document.sha256().is_none()),
         size_bytes: None,
         is_nsfw: facts.is_nsfw,
-        origin: facts.origin,
+        origin: FactOrigin::Sidecar,
         by_hub: facts.by_hub.clone(),
     }
 }

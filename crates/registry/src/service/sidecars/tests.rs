@@ -3,7 +3,9 @@
 use serde_json::{Map, Value, json};
 
 use super::*;
-use crate::domain::{CatalogName, Entry, EntryDocument, EntryId, ModelPath, Sayings, SidecarFlavour};
+use crate::domain::{
+    CatalogName, Entry, EntryDocument, EntryId, Facts, ModelPath, Sayings, SidecarFlavour, take_over,
+};
 
 const SIZE: u64 = 1_048_576;
 const SHA256: &str = "a599c42a9f4f7494c7f410dbc0fd432cf0242720509e9d52fa41aac7a88d1b69";
@@ -86,6 +88,32 @@ fn a_lora_manager_file_keeps_what_its_user_wrote() {
         "lora_manager",
         learned(json!({"name": "style"}), &[(SidecarFlavour::LoraManager, metadata)]).0
     );
+}
+
+#[test]
+fn what_a_user_wrote_elsewhere_is_a_users_word_and_no_fetch_changes_it() {
+    let metadata = json!({
+        "model_name": "My Ink", "base_model": "SDXL 1.0", "notes": "for lakes", "from_civitai": true,
+        "civitai": civitai_version(),
+    });
+    let (document, mut sayings) =
+        learned(json!({"name": "style"}), &[(SidecarFlavour::LoraManager, metadata)]);
+    let Value::Object(fields) = document else { panic!("an object") };
+    let mut document = EntryDocument::from(fields);
+    let fetched = |name: &str| Facts {
+        name: Some(name.to_owned()),
+        version: Some("v2".to_owned()),
+        ..Facts::default()
+    };
+    // Also when the site says the same for a while.
+    for name in ["My Ink", "Upstream's"] {
+        let taken = take_over(&mut document, &fetched(name), &sayings);
+        sayings.extend(taken);
+    }
+    assert_eq!((document.name(), document.text("civitai_version")), ("My Ink", "v2"));
+    let origin = |field: &str| sayings.origin_of(&document, field).as_str();
+    let origins = ["name", "notes", "civitai_version", "author", "trainedWords"].map(origin);
+    assert_eq!(origins, ["user", "user", "civitai", "sidecar", "sidecar"]);
 }
 
 #[test]
