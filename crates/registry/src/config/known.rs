@@ -90,6 +90,7 @@ pub(super) const BACKGROUND_HASHING: Known =
     setting("hashing.background", "LORAKEEP_BACKGROUND_HASHING", Some("true"));
 pub(super) const SIDECARS: Known =
     setting("sidecars.write", "LORAKEEP_SIDECARS", Some("civitai_info,stability_matrix,a1111"));
+pub(super) const KEEP_SIDECARS: Known = setting("sidecars.keep", "LORAKEEP_KEEP_SIDECARS", Some("false"));
 pub(super) const REPO_URL: Known =
     Known { secrecy: Secrecy::Address, ..setting("repository.url", "REPO_URL", None) };
 pub(super) const REPO_BRANCH: Known = setting("repository.branch", "REPO_BRANCH", Some("main"));
@@ -126,6 +127,7 @@ pub(super) const ALL: &[Known] = &[
     BIN_DAYS,
     BACKGROUND_HASHING,
     SIDECARS,
+    KEEP_SIDECARS,
     REPO_URL,
     REPO_BRANCH,
 ];

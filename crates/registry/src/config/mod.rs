@@ -67,6 +67,8 @@ pub struct Config {
     pub hashes_in_background: bool,
     /// The sidecars that are written beside models when that is asked for.
     pub sidecars: Vec<SidecarFlavour>,
+    /// Whether these follow their entries by themselves.
+    pub keeps_sidecars: bool,
     /// Where `update-check` looks.
     pub repository: RepositoryConfig,
     /// Every setting with its origin, in the order of the documentation.

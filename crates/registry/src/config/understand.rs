@@ -55,6 +55,7 @@ pub(super) fn config(given: &AllGiven) -> Result<Config> {
             SidecarFlavour::parse(word)
                 .ok_or("must be `civitai_info`, `lora_manager`, `stability_matrix` or `a1111`")
         })?,
+        keeps_sidecars: required(given, known::KEEP_SIDECARS, "`true` or `false`")?,
         bin_days: bounded(given, known::BIN_DAYS, 0..=36_500)?,
         repository: RepositoryConfig { url: text(given, known::REPO_URL), branch: branch(given)? },
         shown: shown(given, &data_dir, &models_dir),

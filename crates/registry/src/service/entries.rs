@@ -46,11 +46,14 @@ impl Registry {
         self.uninterrupted(async move {
             let _turn = turn;
             registry.inner.store.apply_catalog_changes(&changes, beside.as_ref()).await?;
+            let changed = changes.iter().flat_map(|change| &change.entries).map(|placed| placed.entry.id);
+            let changed: Vec<EntryId> = changed.collect();
             let mut library = registry.library_mut();
             for change in changes {
                 library.apply(change);
             }
             drop(library);
+            registry.sidecars_are_behind(changed);
             registry.inner.catalogs_changed.notify_one();
             Ok(())
         })

@@ -111,6 +111,7 @@ pub use styles::{
     ListedStyle, MAX_PREVIEW_BYTES, NewStyle, RenderRequest, RenderedFile, RenderedStyle, StyleChange,
     StyleFileState, StyleFilter, StyleShelf, StyleSource, StyleState,
 };
+pub use sidecars::{SidecarRefusal, SidecarReport};
 pub use sync::{SyncConflict, SyncReport, UpdateCheck};
 pub use teams::NewTeamKey;
 pub use uploads::{Append, Checksum, NewResumable, ResumableStatus, ResumableUpload, Upload, Uploaded};

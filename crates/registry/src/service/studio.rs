@@ -12,6 +12,7 @@ use super::gallery::{GalleryRuns, Summaries, ThumbnailRun};
 use super::hashing::Hashings;
 use super::identification::{FileLookups, Identifications};
 use super::metadata::Fetches;
+use super::sidecars::Sidecars;
 use crate::error::Result;
 
 /// As many as one run may have workers.
@@ -48,6 +49,8 @@ pub(crate) struct Studio {
     pub(crate) media_places: Semaphore,
     /// Secrets that were set while the server ran.
     pub(crate) secrets: Secrets,
+    /// Sidecars that are behind, and the run that writes those of all.
+    pub(crate) sidecars: Sidecars,
     /// Thumbnails that are made at once; each may hold a whole picture.
     pub(crate) thumbnails: Semaphore,
 }
@@ -69,6 +72,7 @@ impl Default for Studio {
             thumbnail_run: ThumbnailRun::default(),
             media_places: Semaphore::new(MEDIA_AT_ONCE),
             secrets: Secrets::default(),
+            sidecars: Sidecars::default(),
             thumbnails: Semaphore::new(1),
         }
     }
@@ -92,5 +96,6 @@ impl Registry {
         self.resume_adoption();
         self.start_hashing();
         self.start_identification();
+        self.start_keeping_sidecars();
     }
 }

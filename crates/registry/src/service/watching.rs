@@ -111,6 +111,7 @@ impl Registry {
         if hashed.is_empty() && others.is_empty() {
             return Ok(());
         }
+        self.sidecars_of_files_are_behind(hashed.iter().map(|(path, _)| path).chain(&others));
         let saved = self.inner.store.save_files(&hashed, &others).await;
         if saved.is_err() {
             let paths = hashed.into_iter().map(|(path, _)| path).chain(others);

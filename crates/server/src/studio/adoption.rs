@@ -11,6 +11,7 @@ use lorakeep_registry::{AdoptionRequest, Error};
 use serde::Deserialize;
 
 use super::extract::Json;
+use super::sidecars::flavour;
 use super::views::AdoptionView;
 use crate::app::{App, AppState};
 use crate::envelope::Refusal;
@@ -50,20 +51,9 @@ impl Sidecars {
     fn flavours(self, configured: &[SidecarFlavour]) -> Result<Vec<SidecarFlavour>, Error> {
         match self {
             Self::Configured(is_wanted) => Ok(if is_wanted { configured.to_vec() } else { Vec::new() }),
-            Self::Named(words) => words.iter().map(|word| flavour(word)).collect(),
+            Self::Named(words) => words.iter().map(flavour).collect(),
         }
     }
-}
-
-fn flavour(word: &str) -> Result<SidecarFlavour, Error> {
-    SidecarFlavour::parse(word).ok_or_else(|| {
-        let known = SidecarFlavour::ALL.map(|flavour| format!("`{}`", flavour.as_str())).join(", ");
-        Error::invalid(
-            "unknown_flavour",
-            "sidecars",
-            format!("`{word}` is no flavour of sidecars; they are {known}"),
-        )
-    })
 }
 
 async fn start(

@@ -27,6 +27,7 @@ mod models;
 mod quarantine;
 mod sessions;
 mod settings;
+mod sidecars;
 mod status;
 mod styles;
 mod sync;
@@ -104,6 +105,7 @@ pub(crate) fn routes(app: &App) -> Router<App> {
         .merge(sync::routes())
         .merge(tus::routes("/api/admin/uploads"))
         .merge(adoption::routes())
+        .merge(sidecars::routes())
         .merge(evaluations::routes())
         .route("/api/admin/settings", get(settings::show).put(settings::change))
         .route("/api/admin/settings/env", get(environment::show).put(environment::change))
@@ -119,6 +121,7 @@ fn catalog_routes() -> Router<App> {
     Router::new()
         .route("/api/admin/models", get(models::list_models))
         .route("/api/admin/loras", get(models::list_loras))
+        .route("/api/admin/stats", get(models::stats))
         .route("/api/admin/models/import", post(models::import_models))
         .route("/api/admin/loras/import", post(models::import_loras))
         .route("/api/admin/models/import-builtin", post(models::import_builtin))

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use super::run::Run;
-use crate::domain::{CatalogName, Entry, EntryId, FileFact, ModelPath, SidecarFlavour};
+use crate::domain::{CatalogName, Entry, EntryId, ModelPath};
 use crate::error::Result;
 use crate::library::{CatalogChange, Placed};
 use crate::service::gallery::{GalleryImage, Kept, LocalMedia, local_image_id};
 use crate::service::presence::adopted_document;
 use crate::service::sidecars::{
-    Beside, Preview, SidecarReading, Writing, apply, previews_beside, read_beside, write_beside,
+    Beside, Preview, SidecarReading, Writing, apply, previews_beside, read_beside,
 };
+use crate::store;
 
 /// Entries that are read, and saved, at once.
 const BATCH: usize = 200;
@@ -123,10 +124,10 @@ impl Run {
         }
         let changes: Vec<CatalogChange> =
             changes.into_iter().filter(|change| !change.entries.is_empty()).collect();
-        if !changes.is_empty() {
-            registry.commit(turn, changes).await?;
+        if changes.is_empty() && facts.is_empty() {
+            return Ok(());
         }
-        registry.inner.store.save_many_fetched_facts(&facts).await
+        registry.commit_with(turn, changes, Some(store::Beside::Said(facts))).await
     }
 
     /// Puts the previews of a model into the gallery; the first stands for it.
@@ -176,53 +177,30 @@ impl Run {
         if self.request.sidecars.is_empty() || self.request.is_dry {
             return Ok(());
         }
-        let present = self.present();
+        let flavours = self.request.sidecars.clone();
+        let present = self.registry.present_entries();
         self.begin("writing", present.len() as u64);
         for (entry, fact) in present {
             if self.is_stopped() {
                 return Ok(());
             }
-            for flavour in self.request.sidecars.clone() {
-                self.write_sidecar(flavour, &entry, fact).await?;
+            for (path, writing) in self.registry.write_sidecars_of(&entry, fact, &flavours).await? {
+                self.note_writing(&path, &writing);
             }
             self.step();
         }
         Ok(())
     }
 
-    fn present(&self) -> Vec<(Arc<Entry>, FileFact)> {
-        let library = self.registry.library();
-        let entries = CatalogName::ALL.into_iter().flat_map(|name| library.catalog(name).entries());
-        let mut seen = std::collections::HashSet::new();
-        entries
-            .filter_map(|entry| Some((Arc::clone(entry), *library.file(&entry.path)?)))
-            .filter(|(entry, _)| seen.insert(entry.path.clone()))
-            .collect()
-    }
-
-    async fn write_sidecar(
-        &mut self,
-        flavour: SidecarFlavour,
-        entry: &Arc<Entry>,
-        fact: FileFact,
-    ) -> Result<()> {
-        let Some(path) = flavour.beside(&entry.path) else { return Ok(()) };
-        let last = self.written.get(&path).copied();
-        let (tree, entry) = (self.registry.inner.tree.clone(), Arc::clone(entry));
-        let write = move || write_beside(&tree, flavour, (&entry.path, &fact), &entry.document, last);
-        match self.registry.blocking("writing a sidecar", write).await? {
-            Writing::Written(sha256) => {
-                self.report.sidecars.written += 1;
-                self.registry.inner.store.save_written_sidecar(&path, sha256).await?;
-            }
-            Writing::Added => self.report.sidecars.written += 1,
+    fn note_writing(&mut self, path: &ModelPath, writing: &Writing) {
+        match writing {
+            Writing::Written(_) | Writing::Added => self.report.sidecars.written += 1,
             Writing::Unchanged => {}
             Writing::Refused(reason) => {
                 self.report.sidecars.not_written += 1;
                 self.report.warn(format!("`{path}` was not written: {reason}"));
             }
         }
-        Ok(())
     }
 }
 

@@ -18,6 +18,7 @@ use crate::service::identification::{FileFacts, Words, describe, inspect_file};
 use crate::service::import::Places;
 use crate::service::presence::adopted_document;
 use crate::service::sidecars::{Beside, SidecarReading, apply, read_beside};
+use crate::store;
 
 /// Files whose entries are made in one transaction.
 const BATCH: usize = 200;
@@ -134,11 +135,11 @@ impl Run {
         }
         let changes: Vec<CatalogChange> =
             changes.into_iter().filter(|change| !change.entries.is_empty()).collect();
-        if !changes.is_empty() {
-            registry.commit(turn, changes).await?;
+        if changes.is_empty() {
+            return Ok(());
         }
         facts.retain(|(_, said)| *said != Sayings::default());
-        registry.inner.store.save_many_fetched_facts(&facts).await
+        registry.commit_with(turn, changes, Some(store::Beside::Said(facts))).await
     }
 }
 

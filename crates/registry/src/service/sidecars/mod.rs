@@ -14,6 +14,7 @@
 mod a1111;
 mod apply;
 mod civitai_info;
+mod keeping;
 mod limits;
 mod lora_manager;
 mod previews;
@@ -26,6 +27,8 @@ mod write;
 use crate::domain::Facts;
 
 pub(super) use apply::apply;
+pub(crate) use keeping::Sidecars;
+pub use keeping::{SidecarRefusal, SidecarReport};
 pub(super) use previews::{Preview, previews_beside};
 pub(super) use read::{Beside, SidecarReading, read_beside};
 pub(super) use write::{Writing, write_beside};

@@ -3,8 +3,9 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::sync::Arc;
 
-use lorakeep_registry::domain::{CatalogName, SidecarFlavour};
+use lorakeep_registry::domain::{CatalogName, EntryEdit, FactOrigin, SidecarFlavour};
 use lorakeep_registry::{AdoptionReport, AdoptionRequest, AdoptionState, GalleryFilter, Registry};
 use lorakeep_standin::{FileSpec, LoraFamily};
 use serde_json::{Value, json};
@@ -180,6 +181,63 @@ both_databases! {
         assert_eq!((report.sidecars.written, report.sidecars.not_written), (0, 3), "{:?}", report.warnings);
         assert_eq!(fs::read_to_string(&outside).unwrap(), "{}");
         assert_eq!(snapshot_of(&home.models), before);
+        registry.close().await;
+    }
+
+    async fn words_of_another_program_stay_a_users_after_a_restart(home: Home) {
+        write_lora(&home, "loras/ink.safetensors");
+        write_json(&home, "loras/ink.metadata.json", &json!({"notes": "theirs", "model_name": "My Ink", "civitai": {}}));
+        let registry = home.open().await;
+        adopt(&registry, &home, true, &[]).await;
+        registry.close().await;
+        drop(registry);
+        let registry = home.open().await;
+        let id = registry.find_entry("ink.safetensors", None).unwrap().entry.id;
+        let origins = registry.entry_detail(id).await.unwrap().origins;
+        assert_eq!((origins["notes"], origins["name"]), (FactOrigin::User, FactOrigin::User), "{origins:?}");
+        registry.close().await;
+    }
+
+    async fn sidecars_follow_edits_and_arriving_files_where_that_is_configured(home: Home) {
+        let config = home.config_with(&[("LORAKEEP_KEEP_SIDECARS", "true"), ("LORAKEEP_SIDECARS", "a1111")]);
+        let registry = Registry::open(config, Arc::new(home.clock.clone())).await.unwrap();
+        registry.start();
+        let own = json!([{"file": "ink.safetensors", "dest": "loras", "notes": "first"}]);
+        registry.import(CatalogName::Loras, own.to_string().as_bytes()).await.unwrap();
+        let path = home.models.join("loras/ink.json");
+        let notes = || fs::read(&path).ok().map(|bytes| serde_json::from_slice::<Value>(&bytes).unwrap()["notes"].clone());
+        write_lora(&home, "loras/ink.safetensors");
+        registry.rescan().await.unwrap();
+        eventually("the sidecar of a file that came", || notes() == Some("first".into())).await;
+        let id = registry.find_entry("ink.safetensors", None).unwrap().entry.id;
+        let Value::Object(edit) = json!({"notes": "second"}) else { unreachable!() };
+        registry.edit_entry(id, &EntryEdit::parse(edit).unwrap()).await.unwrap();
+        eventually("the sidecar follows an edit", || notes() == Some("second".into())).await;
+        registry.close().await;
+    }
+
+    async fn sidecars_of_all_or_of_some_are_written_when_asked_for(home: Home) {
+        for name in ["a", "b"] {
+            write_lora(&home, &format!("loras/{name}.safetensors"));
+        }
+        let registry = home.open().await;
+        assert_eq!(registry.sidecar_report().unwrap_err().code(), "not_found");
+        let entry = |name: &str| json!({"file": format!("{name}.safetensors"), "dest": "loras", "notes": name});
+        let own = json!([entry("a"), entry("b"), entry("absent")]);
+        registry.import(CatalogName::Loras, own.to_string().as_bytes()).await.unwrap();
+        let run = async |files: &[&str]| {
+            let files: Vec<String> = files.iter().map(|file| (*file).to_owned()).collect();
+            registry.start_sidecars(&files, vec![SidecarFlavour::A1111]).await.unwrap();
+            eventually("the run ends", || !registry.sidecar_report().unwrap().is_running).await;
+            let report = registry.sidecar_report().unwrap();
+            (report.total_files, report.done_files, report.written)
+        };
+        assert_eq!(run(&["loras/b.safetensors"]).await, (1, 1, 1));
+        assert!(!home.models.join("loras/a.json").exists());
+        assert_eq!(run(&[]).await, (2, 2, 1), "what is right is left alone");
+        assert_eq!(json_at(&home.models.join("loras/a.json"))["notes"], "a");
+        let refused = registry.start_sidecars(&["nobody.pt".to_owned()], Vec::new()).await;
+        assert_eq!(refused.unwrap_err().code(), "not_found");
         registry.close().await;
     }
 }
