@@ -52,13 +52,21 @@ async fn reclassify(State(app): AppState) -> Result<JsonBody<Value>, Refusal> {
     Ok(JsonBody(json!({ "status": "reclassified", "categories": categories })))
 }
 
-/// What is gone upstream is 404; any other refusal of an upstream is 502, so that it never looks like one of ours.
+/// In the words that clients know, followed by what happened and what to do. What is gone upstream is 404; any other
+/// refusal of an upstream is 502, so that it never looks like one of ours.
 pub(super) fn upstream_refusal(error: Error) -> Refusal {
-    match error {
-        Error::Upstream { code, status: Some(404 | 410), message } => {
-            Refusal::new(StatusCode::NOT_FOUND, code, message)
+    let Error::Upstream { code, status, message } = error else { return error.into() };
+    match status {
+        Some(status @ (404 | 410)) => {
+            Refusal::new(StatusCode::NOT_FOUND, code, format!("CivitAI API returned {status}: {message}"))
         }
-        other => other.into(),
+        Some(status @ 300..) => {
+            Refusal::new(StatusCode::BAD_GATEWAY, code, format!("CivitAI API returned {status}: {message}"))
+        }
+        None if code == "unreachable" => {
+            Refusal::new(StatusCode::BAD_GATEWAY, code, format!("Failed to reach CivitAI: {message}"))
+        }
+        _ => Refusal::new(StatusCode::BAD_GATEWAY, code, message),
     }
 }
 

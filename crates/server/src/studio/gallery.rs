@@ -10,7 +10,6 @@ use lorakeep_registry::{Error, GalleryFilter, GalleryImage};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::civitai::upstream_refusal;
 use super::extract::{self, FileName, Json, PathId, Query};
 use super::gallery_run::{Action, RunBody};
 use super::views::row;
@@ -33,12 +32,19 @@ pub(super) fn routes() -> Router<App> {
 
 /// The contract's columns, and `status`.
 async fn download_single(State(app): AppState, PathId(image_id): PathId) -> Result<JsonBody<Value>, Refusal> {
-    let image = app.registry().fetch_gallery_image(image_id).await.map_err(upstream_refusal)?;
+    let image = app.registry().fetch_gallery_image(image_id).await.map_err(not_fetched)?;
     let mut view = json!({ "status": "downloaded" });
     if let (Value::Object(view), Value::Object(row)) = (&mut view, row(&image)) {
         view.extend(row);
     }
     Ok(JsonBody(view))
+}
+
+/// Whatever CivitAI refuses is one thing to the contract's clients.
+fn not_fetched(error: Error) -> Refusal {
+    let Error::Upstream { code, message, .. } = error else { return error.into() };
+    let detail = format!("Failed to download image from CivitAI: {message}");
+    Refusal::new(StatusCode::BAD_GATEWAY, code, detail)
 }
 
 async fn to_input(State(app): AppState, PathId(image_id): PathId) -> Result<JsonBody<Value>, Refusal> {

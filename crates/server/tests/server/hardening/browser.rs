@@ -47,6 +47,20 @@ async fn a_change_with_a_session_needs_the_origin_of_this_server() {
     assert_eq!(keyed.status, StatusCode::OK, "a page cannot send the key of a browser that does not know it");
 }
 
+/// Checks 55 and 57: the one GET that changes something is asked for by our own pages, or with the key.
+#[tokio::test]
+async fn a_get_that_changes_something_needs_the_origin_of_this_server_too() {
+    let server = TestServer::start().await;
+    let cookie = log_in(&server).await;
+    let path = "/api/admin/loras/gallery/backfill-thumbs";
+    let call = || server.anonymous(Method::GET, path).header("cookie", &cookie);
+    assert_eq!(call().send().await.status, StatusCode::FORBIDDEN, "no origin");
+    for (site, status) in [("same-origin", 200), ("same-site", 403), ("cross-site", 403), ("none", 403)] {
+        assert_eq!(call().header("sec-fetch-site", site).send().await.status.as_u16(), status, "{site}");
+    }
+    assert_eq!(server.get(path).await.status, StatusCode::OK);
+}
+
 /// Check 55: behind a proxy the public address counts.
 #[tokio::test]
 async fn the_public_address_is_the_server_s_own_origin() {

@@ -40,11 +40,16 @@ async fn a_restricted_version_is_answered_with_its_reason() {
 #[tokio::test]
 async fn a_refusal_of_civitai_never_looks_like_one_of_ours() {
     let studio = Studio::start().await;
-    let (status, body) = studio.post("/api/admin/civitai/add/404").await;
-    assert_eq!(status, 404, "{body}");
+    let refused = async |version: u32| {
+        let (status, body) = studio.post(&format!("/api/admin/civitai/add/{version}")).await;
+        (status, body["detail"].as_str().expect("a text").split(": ").next().unwrap_or_default().to_owned())
+    };
+    assert_eq!(refused(404).await, (404, "CivitAI API returned 404".to_owned()));
     studio.standin.fault("/api/v1/model-versions/", Fault::status(401), Times::Always);
-    let (status, body) = studio.post("/api/admin/civitai/add/70").await;
-    assert_eq!(status, 502, "{body}");
+    assert_eq!(refused(70).await, (502, "CivitAI API returned 401".to_owned()));
+    studio.standin.clear_faults();
+    studio.standin.fault("/api/v1/model-versions/", Fault::ResetOnConnect, Times::Always);
+    assert_eq!(refused(70).await, (502, "Failed to reach CivitAI".to_owned()));
 }
 
 #[tokio::test]

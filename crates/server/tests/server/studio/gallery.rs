@@ -36,7 +36,11 @@ async fn download_single_answers_status_id_and_the_whole_row() {
     });
     assert_eq!(row, expected);
     let (status, body) = studio.post("/api/admin/loras/gallery/download-single/9").await;
-    assert_eq!(status, 404, "{body}");
+    let detail = body["detail"].as_str().expect("a text");
+    assert!(
+        status == 502 && detail.starts_with("Failed to download image from CivitAI: "),
+        "{status} {body}"
+    );
     assert_eq!(studio.post("/api/admin/loras/gallery/download-single/x").await.0, 422);
 }
 
