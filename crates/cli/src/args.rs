@@ -46,7 +46,8 @@ prints every value and where it comes from. Beside the variables named at the fl
   LORAKEEP_ALLOW_HOSTS       private hosts that downloads may reach, comma-separated
   LORAKEEP_CIVITAI_URL, HF_ENDPOINT       other addresses of CivitAI and Hugging Face
   LORAKEEP_BIN_DAYS          days until a deleted file is purged (7)
-  LORAKEEP_SIDECARS          flavours that `adopt --sidecars` writes (civitai_info,stability_matrix,a1111)
+  LORAKEEP_SIDECARS          flavours that are written beside models when asked to (civitai_info,stability_matrix,a1111)
+  LORAKEEP_KEEP_SIDECARS     whether they follow their entries by themselves (false)
   LORAKEEP_BACKGROUND_HASHING  whether files are hashed without being asked to (true)
   LORAKEEP_MAX_UPLOAD_BYTES  the largest upload (524288000)
   LORAKEEP_TIME_ZONE         zone of the dates in catalogs (UTC)
@@ -151,6 +152,9 @@ pub(crate) enum Command {
     Bin(commands::bin::BinArgs),
     Sync(commands::sync::SyncArgs),
     UpdateCheck(commands::update_check::UpdateCheckArgs),
+    Sidecars(commands::sidecars::SidecarsArgs),
+    Tags(commands::tags::TagsArgs),
+    Events(commands::events::EventsArgs),
     Upload(commands::upload::UploadArgs),
     Quarantine(commands::quarantine::QuarantineArgs),
     Inspect(commands::inspect::InspectArgs),

@@ -267,6 +267,12 @@ fn write_out(text: &str) -> Result<()> {
     writeln!(stdout, "{text}").and_then(|()| stdout.flush()).map_err(|error| Failure::from_write(&error))
 }
 
+/// Part of a line of talk.
+pub(crate) fn prompt(text: &str) {
+    let mut stderr = std::io::stderr().lock();
+    let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
+}
+
 /// Talk has nowhere else to go when standard error is closed, so a failed write is let go.
 fn write_err(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");

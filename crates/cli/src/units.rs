@@ -72,8 +72,17 @@ pub(crate) fn parse_bytes(text: &str) -> Option<u64> {
 
 /// `2026-08-22 10:15` of an RFC 3339 time.
 pub(crate) fn minute(time: &str) -> String {
+    shown(time, "%Y-%m-%d %H:%M")
+}
+
+/// `2026-08-22 10:15:07` of an RFC 3339 time.
+pub(crate) fn second(time: &str) -> String {
+    shown(time, "%Y-%m-%d %H:%M:%S")
+}
+
+fn shown(time: &str, format: &str) -> String {
     chrono::DateTime::parse_from_rfc3339(time)
-        .map_or_else(|_| time.to_owned(), |time| time.to_utc().format("%Y-%m-%d %H:%M").to_string())
+        .map_or_else(|_| time.to_owned(), |time| time.to_utc().format(format).to_string())
 }
 
 #[cfg(test)]

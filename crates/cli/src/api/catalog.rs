@@ -12,7 +12,6 @@ use crate::failure::{Failure, Result};
 /// A whole catalog with the state of each entry.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Listing {
-    pub(crate) stats: Stats,
     pub(crate) categories: Vec<Category>,
 }
 
@@ -23,11 +22,17 @@ pub(crate) struct Category {
     pub(crate) models: Vec<Value>,
 }
 
+/// Sums of both catalogs.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(crate) struct BothStats {
+    pub(crate) models: Stats,
+    pub(crate) loras: Stats,
+}
+
 /// Sums; byte counts are exact.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct Stats {
-    pub(crate) global_speed: f64,
     pub(crate) free_bytes: u64,
     pub(crate) bin_bytes: u64,
     pub(crate) unlisted_count: u64,
@@ -172,6 +177,11 @@ impl Api {
     /// The whole catalog.
     pub(crate) async fn list(&self, catalog: Catalog) -> Result<Reply<Listing>> {
         self.get(&format!("/api/admin/{}", catalog.as_str())).await
+    }
+
+    /// The sums of both catalogs.
+    pub(crate) async fn stats(&self) -> Result<Reply<BothStats>> {
+        self.get("/api/admin/stats").await
     }
 
     /// Every entry of both catalogs, in the order in which names are looked up.

@@ -4,11 +4,11 @@ use http::Method;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{Api, Entry, Page, Reply, json_body, segment};
+use super::{Api, Entry, PAGE_ROWS, Page, Reply, json_body, segment};
 use crate::failure::{Failure, Result};
 
 /// A page of found entries.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct FoundEntries {
     pub(crate) entries: Vec<Reply<Entry>>,
     /// Entries on all pages.
@@ -27,6 +27,18 @@ pub(crate) struct Edited {
     pub(crate) previous: Map<String, Value>,
 }
 
+/// What came of an edit of many.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct EntriesEdited {
+    /// By which it can be undone; `None` when nothing is another now.
+    pub(crate) edit: Option<String>,
+    pub(crate) changed: u64,
+    pub(crate) unchanged: u64,
+    /// What an undo left alone, since it was edited again.
+    #[serde(default)]
+    pub(crate) conflicts: Vec<Value>,
+}
+
 /// One edit of an entry.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct PastEdit {
@@ -37,6 +49,13 @@ pub(crate) struct PastEdit {
 #[derive(Debug, Deserialize)]
 struct Total {
     total: u64,
+}
+
+impl FoundEntries {
+    /// Where the next page begins, when there is one.
+    pub(crate) fn next_cursor(&self) -> Option<&str> {
+        self.json["next_cursor"].as_str()
+    }
 }
 
 impl Api {
@@ -51,9 +70,32 @@ impl Api {
         Ok(FoundEntries { entries, total, json: page.json })
     }
 
-    /// Every entry that a search finds.
-    pub(crate) async fn search_all(&self, query: &str) -> Result<Vec<Reply<Entry>>> {
-        self.rows(&format!("/api/admin/entries?{query}")).await
+    /// The entries that a search finds from `cursor` on, `most` at most, page by page.
+    pub(crate) async fn search_up_to(
+        &self,
+        query: &str,
+        most: Option<u64>,
+        cursor: Option<&str>,
+    ) -> Result<FoundEntries> {
+        let mut found = FoundEntries::default();
+        let mut cursor = cursor.map(str::to_owned);
+        loop {
+            let room = most.map_or(u64::MAX, |most| most.saturating_sub(found.entries.len() as u64));
+            let mut page_query = format!("{query}&limit={}", room.min(PAGE_ROWS.into()));
+            if let Some(cursor) = &cursor {
+                page_query.push_str("&cursor=");
+                page_query.push_str(&segment(cursor));
+            }
+            let page = self.search(&page_query).await?;
+            found.entries.extend(page.entries);
+            (found.total, found.json) = (page.total, page.json);
+            let is_full = most.is_some_and(|most| found.entries.len() as u64 >= most);
+            let next = found.next_cursor().filter(|next| !is_full && cursor.as_deref() != Some(next));
+            match next.map(str::to_owned) {
+                Some(next) => cursor = Some(next),
+                None => return Ok(found),
+            }
+        }
     }
 
     /// One entry with who says what stands in each field.
@@ -65,6 +107,16 @@ impl Api {
     pub(crate) async fn edit_entry(&self, id: &str, edit: &Map<String, Value>) -> Result<Reply<Edited>> {
         let path = format!("/api/admin/entries/{}", segment(id));
         self.call(Method::PATCH, &path, Some(json_body(edit)?)).await
+    }
+
+    /// Edits all entries that a filter finds; `edit` holds the filter beside the fields.
+    pub(crate) async fn edit_entries(&self, edit: &Map<String, Value>) -> Result<Reply<EntriesEdited>> {
+        self.patch_json("/api/admin/entries", edit).await
+    }
+
+    /// Undoes an edit of many.
+    pub(crate) async fn revert_edit_of_many(&self, id: &str) -> Result<Reply<EntriesEdited>> {
+        self.post(&format!("/api/admin/edits/{}/revert", segment(id))).await
     }
 
     /// The last edit of an entry, if it has one.

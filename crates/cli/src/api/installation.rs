@@ -9,12 +9,22 @@ use crate::failure::Result;
 /// What can be changed while it runs.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Settings {
-    pub(crate) max_concurrent: u64,
-    /// Bytes per second; `None` is unlimited.
-    #[serde(default)]
-    pub(crate) bandwidth: Option<u64>,
     #[serde(default)]
     pub(crate) downloads_paused: bool,
+}
+
+/// One setting by the name of its environment variable.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct EnvSetting {
+    pub(crate) key: String,
+    /// Never that of a secret.
+    pub(crate) value: Option<String>,
+    pub(crate) is_set: bool,
+    /// How a secret ends that is long enough to show it.
+    #[serde(default)]
+    pub(crate) last4: Option<String>,
+    /// `setting` (changed while it runs), `environment`, `file`, `flag` or `default`.
+    pub(crate) origin: String,
 }
 
 /// One thing that was looked at.
@@ -49,6 +59,16 @@ impl Api {
     /// Changes some of them.
     pub(crate) async fn change_settings(&self, change: &Value) -> Result<Reply<Settings>> {
         self.put_json("/api/admin/settings", change).await
+    }
+
+    /// Keys of upstreams and limits by the names of their environment variables.
+    pub(crate) async fn env_settings(&self) -> Result<Vec<Reply<EnvSetting>>> {
+        self.rows("/api/admin/settings/env").await
+    }
+
+    /// Sets one of them; without a value what the configuration says counts again.
+    pub(crate) async fn set_env(&self, key: &str, value: Option<&str>) -> Result<Reply<EnvSetting>> {
+        self.put_json("/api/admin/settings/env", &serde_json::json!({ "key": key, "value": value })).await
     }
 
     /// Checks the installation.

@@ -5,13 +5,16 @@ mod access;
 mod adoption;
 mod bin;
 mod catalog;
+mod civitai;
 mod downloads;
 mod entries;
 mod evaluations;
+mod events;
 mod identification;
 mod installation;
 mod quarantine;
 mod refusal;
+mod sidecars;
 mod sync;
 mod uploads;
 mod verification;
@@ -24,7 +27,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::connection::{Answer, Connection};
+use crate::connection::{Answer, Connection, Streamed};
 use crate::failure::{Failure, Result};
 
 pub(crate) use access::{Team, TeamKey};
@@ -32,10 +35,12 @@ pub(crate) use adoption::{AdoptBody, Adoption};
 pub(crate) use bin::{BinItem, Deleted};
 pub(crate) use catalog::{AddBody, Added, Entry, ImportReport, ScanReport, Stats};
 pub(crate) use downloads::{Download, Move};
-pub(crate) use entries::Edited;
+pub(crate) use entries::{Edited, EntriesEdited};
+pub(crate) use events::Event;
 pub(crate) use identification::{DuplicateFile, DuplicateGroup, Duplicates, LookedUp, LookupReport};
-pub(crate) use installation::Settings;
+pub(crate) use installation::{EnvSetting, Settings};
 pub(crate) use quarantine::Quarantined;
+pub(crate) use sidecars::SidecarReport;
 pub(crate) use uploads::{Sent, Upload, UploadDoor, UploadError};
 pub(crate) use verification::{VerificationReport, VerifiedFile};
 
@@ -167,6 +172,16 @@ impl Api {
 
     /// Sends a request and refuses every answer that is not a success.
     async fn send(&self, method: Method, path: &str, body: Option<(HeaderValue, Bytes)>) -> Result<Answer> {
+        self.open_answer(method, path, body).await?.whole().await
+    }
+
+    /// The same, with the body left to be read as it comes.
+    async fn open_answer(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<(HeaderValue, Bytes)>,
+    ) -> Result<Streamed> {
         let mut request = Request::builder().method(method).uri(path).header(ACCEPT, "application/json");
         let mut content = Bytes::new();
         if let Some((content_type, bytes)) = body {
@@ -176,8 +191,11 @@ impl Api {
         let request = request
             .body(content)
             .map_err(|error| Failure::new("cannot write the request").caused_by(&error))?;
-        let answer = self.connection.send(request).await?;
-        if answer.status.is_success() { Ok(answer) } else { Err(refusal::read(&answer, &self.connection)) }
+        let answer = self.connection.open_answer(request).await?;
+        if answer.is_success() {
+            return Ok(answer);
+        }
+        Err(refusal::read(&answer.whole().await?, &self.connection))
     }
 
     /// Every row of a list, page by page. `path` may have a query.

@@ -171,7 +171,7 @@ impl Api {
     async fn exchange(&self, request: Builder, body: Bytes) -> Result<Answer> {
         let request =
             request.body(body).map_err(|error| Failure::new("cannot write the request").caused_by(&error))?;
-        self.connection.send(request).await
+        self.connection.open_answer(request).await?.whole().await
     }
 }
 

@@ -83,6 +83,16 @@ fn filter(text: &str) -> Result<(String, String), String> {
     Ok((name.trim().replace('-', "_"), value.trim().to_owned()))
 }
 
+/// `tag=ink`, `tag!=ink`: the name as the API has it, and the value.
+pub(crate) fn condition(text: &str) -> Result<(String, String), String> {
+    let wrong = "write it as FILTER=VALUE or FILTER!=VALUE, such as tag=wip";
+    let (name, value) = text.split_once('=').ok_or(wrong)?;
+    let (name, is_not) = name.strip_suffix('!').map_or((name, false), |name| (name, true));
+    let name = name.trim().replace('-', "_");
+    let name = if is_not { format!("{name}_not") } else { name };
+    Ok((name, value.trim().to_owned()))
+}
+
 impl FilterArgs {
     /// The query of the API, with these words.
     pub(crate) fn query(&self, words: &[String]) -> String {

@@ -17,7 +17,7 @@ const MAX_CONFLICTS: usize = 5;
 /// List what the catalogs know and what of it is on disk
 ///
 /// One row an entry: its name, file, folder below the models root, size, base model and status. The sums go to standard
-/// error. With --json: `{"items": […], "next_cursor": null, "total": n, "stats": {"models": …, "loras": …}}`, where an
+/// error. With --json: `{"items": […], "next_cursor": …, "total": n, "stats": {"models": …, "loras": …}}`, where an
 /// item has every field of its catalog file, then `status`, `state`, `progress`, `on_disk_bytes`, `expected_bytes`,
 /// `speed`, `error`, `verification`, `sha256_on_disk`; `id`, `catalog` and `category` stand before.
 #[derive(Debug, Args)]
@@ -26,11 +26,18 @@ Examples:
   lorakeep list
   lorakeep list flux --status not_downloaded
   lorakeep list --catalog loras --family 'Wan Video 2.2'
+  lorakeep list --limit 100 --json                  one page; `next_cursor` is for --cursor
   lorakeep list --status present --json | jq -r '.items[].file'")]
 pub(crate) struct ListArgs {
     /// Only entries that have all of these words, as `lorakeep search` finds them
     #[arg(value_name = "TEXT")]
     text: Vec<String>,
+    /// Only so many entries; all when absent
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    limit: Option<u64>,
+    /// `next_cursor` of the page before
+    #[arg(long, value_name = "CURSOR")]
+    cursor: Option<String>,
     #[command(flatten)]
     filters: FilterArgs,
 }
@@ -42,25 +49,26 @@ pub(crate) async fn run(args: &ListArgs, api: &Api, output: &Output) -> Result<E
         query.push('&');
         query.push_str(&filters);
     }
-    let entries = api.search_all(&query).await?;
-    let (mut stats, mut total) = (Vec::new(), 0);
-    for catalog in Catalog::ALL {
-        if args.filters.catalog.is_none_or(|wanted| wanted == catalog) {
-            let listing = api.list(catalog).await?;
-            total += listing.data.stats.total_count as usize;
-            stats.push((catalog, listing.data.stats.clone(), listing.json["stats"].clone()));
-        }
-    }
+    let found = api.search_up_to(&query, args.limit, args.cursor.as_deref()).await?;
+    let stats = api.stats().await?;
+    let wanted = |catalog: Catalog| args.filters.catalog.is_none_or(|wanted| wanted == catalog);
     if output.is_json() {
-        let items: Vec<_> = entries.iter().map(|entry| &entry.json).collect();
+        let items: Vec<_> = found.entries.iter().map(|entry| &entry.json).collect();
+        let all = Catalog::ALL.into_iter().filter(|catalog| wanted(*catalog)).map(Catalog::as_str);
         let stats: serde_json::Map<_, _> =
-            stats.into_iter().map(|(catalog, _, json)| (catalog.as_str().to_owned(), json)).collect();
-        output.json(&json!({ "items": items, "next_cursor": null, "total": items.len(), "stats": stats }))?;
+            all.map(|name| (name.to_owned(), stats.json[name].clone())).collect();
+        let next_cursor = found.next_cursor();
+        output.json(
+            &json!({ "items": items, "next_cursor": next_cursor, "total": found.total, "stats": stats }),
+        )?;
         return Ok(Ended::Done);
     }
-    print_table(&entries, output)?;
-    warn_of_conflicts(&entries, output);
-    say_sums(&entries, total, stats.first().map(|(_, stats, _)| stats), output);
+    print_table(&found.entries, output)?;
+    warn_of_conflicts(&found.entries, output);
+    let known = [(Catalog::Models, &stats.data.models), (Catalog::Loras, &stats.data.loras)];
+    let total =
+        known.iter().filter(|(catalog, _)| wanted(*catalog)).map(|(_, stats)| stats.total_count).sum();
+    say_sums(&found.entries, total, &stats.data.models, output);
     Ok(Ended::Done)
 }
 
@@ -129,7 +137,7 @@ fn status(entry: &Entry) -> Field {
     }
 }
 
-fn say_sums(entries: &[Reply<Entry>], total: usize, stats: Option<&Stats>, output: &Output) {
+fn say_sums(entries: &[Reply<Entry>], total: u64, stats: &Stats, output: &Output) {
     if total == 0 {
         output.say("the catalog is empty");
         output.say("hint: `lorakeep import --builtin` adds well-known public models, `lorakeep add REFERENCE` one of your choice");
@@ -142,8 +150,8 @@ fn say_sums(entries: &[Reply<Entry>], total: usize, stats: Option<&Stats>, outpu
         .map(|entry| entry.data.on_disk_bytes)
         .sum();
     let mut parts = vec![counted(entries.len() as u64, "entry")];
-    if entries.len() < total {
-        parts[0] = format!("{} of {}", entries.len(), counted(total as u64, "entry"));
+    if (entries.len() as u64) < total {
+        parts[0] = format!("{} of {}", entries.len(), counted(total, "entry"));
     }
     parts.push(format!("{} present ({})", count("present"), bytes(here)));
     for (status, word) in [("downloading", "downloading"), ("queued", "queued"), ("error", "failed")] {
@@ -151,14 +159,13 @@ fn say_sums(entries: &[Reply<Entry>], total: usize, stats: Option<&Stats>, outpu
             parts.push(format!("{} {word}", count(status)));
         }
     }
-    if let Some(stats) = stats {
-        parts.push(format!("{} free", bytes(stats.free_bytes)));
-        if stats.bin_bytes > 0 {
-            parts.push(format!("{} in the bin", bytes(stats.bin_bytes)));
-        }
-        if stats.unlisted_count > 0 {
-            parts.push(format!("{} unlisted (`lorakeep scan`)", counted(stats.unlisted_count, "file")));
-        }
+    // Both catalogs lie on one disk.
+    parts.push(format!("{} free", bytes(stats.free_bytes)));
+    if stats.bin_bytes > 0 {
+        parts.push(format!("{} in the bin", bytes(stats.bin_bytes)));
+    }
+    if stats.unlisted_count > 0 {
+        parts.push(format!("{} unlisted (`lorakeep scan`)", counted(stats.unlisted_count, "file")));
     }
     output.say(&parts.join(", "));
 }

@@ -11,6 +11,7 @@ pub(crate) mod download;
 pub(crate) mod duplicates;
 pub(crate) mod edit;
 pub(crate) mod evaluate;
+pub(crate) mod events;
 pub(crate) mod export;
 mod filters;
 pub(crate) mod identify;
@@ -28,7 +29,9 @@ pub(crate) mod search;
 pub(crate) mod serve;
 pub(crate) mod settings;
 pub(crate) mod show;
+pub(crate) mod sidecars;
 pub(crate) mod sync;
+pub(crate) mod tags;
 pub(crate) mod team;
 pub(crate) mod token;
 pub(crate) mod update_check;
@@ -101,6 +104,9 @@ async fn call(command: Command, api: &Api, output: &Output) -> Result<Ended> {
         Command::Bin(args) => bin::run(args, api, output).await,
         Command::Sync(args) => sync::run(&args, api, output).await,
         Command::UpdateCheck(_) => update_check::run(api, output).await,
+        Command::Sidecars(args) => sidecars::run(&args, api, output).await,
+        Command::Tags(args) => tags::run(&args, api, output).await,
+        Command::Events(args) => events::run(&args, api, output).await,
         Command::Identify(args) => identify::run(&args, api, output).await,
         Command::Duplicates(args) => duplicates::run(&args, api, output).await,
         Command::Upload(args) => upload::run(&args, api, output).await,

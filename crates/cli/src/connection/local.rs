@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use super::{Answer, collect};
+use super::Streamed;
 use crate::failure::{Failure, Result};
 use crate::output::Output;
 
@@ -83,11 +83,11 @@ impl Local {
         }
     }
 
-    pub(super) async fn send(&self, request: http::Request<Bytes>) -> Result<Answer> {
+    pub(super) async fn send(&self, request: http::Request<Bytes>) -> Result<Streamed> {
         let mut request = request.map(Body::from);
         request.extensions_mut().insert(Peer::Trusted);
         let Ok(response) = self.app.clone().oneshot(request).await;
-        collect(response, "the application").await
+        Ok(Streamed::new(response, "the application"))
     }
 
     pub(super) async fn close(self) {

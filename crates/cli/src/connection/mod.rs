@@ -6,6 +6,7 @@ mod remote;
 mod socket;
 
 use bytes::Bytes;
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Limited};
 use lorakeep_registry::config::Config;
 
@@ -31,6 +32,15 @@ enum Transport {
     Remote(remote::Remote),
     Socket(socket::Socket),
     Local(Box<local::Local>),
+}
+
+/// What goes wrong while a body comes.
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// An answer whose body is still coming.
+pub(crate) struct Streamed {
+    response: http::Response<UnsyncBoxBody<Bytes, BoxError>>,
+    whom: String,
 }
 
 /// An answer, whole.
@@ -73,8 +83,9 @@ impl Connection {
         }
     }
 
-    /// Sends one request. `request` has a path and query, but neither scheme nor host.
-    pub(crate) async fn send(&self, request: http::Request<Bytes>) -> Result<Answer> {
+    /// Sends one request, and leaves the body of the answer to be read as it comes. `request` has a path and query, but
+    /// neither scheme nor host.
+    pub(crate) async fn open_answer(&self, request: http::Request<Bytes>) -> Result<Streamed> {
         match &self.transport {
             Transport::Remote(remote) => remote.send(request).await,
             Transport::Socket(socket) => socket.send(request).await,
@@ -135,16 +146,41 @@ async fn find_on_this_machine(config: Config, output: &Output) -> Result<Transpo
     }
 }
 
-/// Reads a whole answer, whatever it came through.
-async fn collect<B>(response: http::Response<B>, whom: &str) -> Result<Answer>
-where
-    B: http_body::Body<Data = Bytes> + Send,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    let (parts, body) = response.into_parts();
-    let body = Limited::new(body, MAX_ANSWER_BYTES)
-        .collect()
-        .await
-        .map_err(|error| Failure::new(format!("the answer of {whom} broke off")).caused_by(error.as_ref()))?;
-    Ok(Answer { status: parts.status, headers: parts.headers, body: body.to_bytes() })
+impl Streamed {
+    /// Whatever it comes through.
+    fn new<B>(response: http::Response<B>, whom: impl Into<String>) -> Self
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        Self { response: response.map(|body| body.map_err(Into::into).boxed_unsync()), whom: whom.into() }
+    }
+
+    /// Whether the request was granted.
+    pub(crate) fn is_success(&self) -> bool {
+        self.response.status().is_success()
+    }
+
+    /// The next bytes of the body; `None` at its end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>> {
+        while let Some(frame) = self.response.body_mut().frame().await {
+            let frame = frame.map_err(|error| broke_off(&self.whom, error.as_ref()))?;
+            if let Ok(bytes) = frame.into_data() {
+                return Ok(Some(bytes));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Reads it to its end.
+    pub(crate) async fn whole(self) -> Result<Answer> {
+        let (parts, body) = self.response.into_parts();
+        let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await;
+        let body = body.map_err(|error| broke_off(&self.whom, error.as_ref()))?.to_bytes();
+        Ok(Answer { status: parts.status, headers: parts.headers, body })
+    }
+}
+
+fn broke_off(whom: &str, error: &(dyn std::error::Error + 'static)) -> Failure {
+    Failure::new(format!("the answer of {whom} broke off")).caused_by(error)
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use url::Url;
 
-use super::{Answer, collect};
+use super::Streamed;
 use crate::failure::{Failure, Result};
 
 const KEY_HEADER: HeaderName = HeaderName::from_static("x-api-key");
@@ -45,7 +45,7 @@ impl Remote {
         self.key.is_some()
     }
 
-    pub(super) async fn send(&self, request: http::Request<Bytes>) -> Result<Answer> {
+    pub(super) async fn send(&self, request: http::Request<Bytes>) -> Result<Streamed> {
         let (parts, body) = request.into_parts();
         let address = format!("{}{}", self.base.as_str().trim_end_matches('/'), parts.uri);
         let mut outgoing = self.client.request(parts.method, address).headers(parts.headers).body(body);
@@ -56,7 +56,7 @@ impl Remote {
         if response.status().is_redirection() && response.status() != http::StatusCode::NOT_MODIFIED {
             return Err(self.elsewhere(&response));
         }
-        collect(http::Response::from(response), &format!("`{}`", self.base)).await
+        Ok(Streamed::new(http::Response::from(response), format!("`{}`", self.base)))
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> Failure {

@@ -11,7 +11,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 
-use super::{Answer, collect};
+use super::Streamed;
 use crate::failure::{Failure, Result};
 
 /// A socket that somebody listens on.
@@ -43,20 +43,15 @@ impl Socket {
     }
 
     /// One connection a request: they are cheap here, and a restarted server is met at once.
-    pub(super) async fn send(&self, mut request: http::Request<Bytes>) -> Result<Answer> {
+    pub(super) async fn send(&self, mut request: http::Request<Bytes>) -> Result<Streamed> {
         request.headers_mut().insert(HOST, HeaderValue::from_static("localhost"));
         let stream = UnixStream::connect(&self.path).await.map_err(|error| self.gone(&error))?;
         let (mut sender, connection) =
             http1::handshake(TokioIo::new(stream)).await.map_err(|error| self.gone(&error))?;
-        let driver = tokio::spawn(connection);
-        let answer = match sender.send_request(request.map(Full::new)).await {
-            Ok(response) => collect(response, "the server").await,
-            Err(error) => Err(self.gone(&error)),
-        };
-        drop(sender);
-        // The connection ends with its sender; an error on the way down says nothing that the answer has not said.
-        let _ = driver.await;
-        answer
+        // It ends with its sender and the answer; an error on the way down says nothing that the answer has not said.
+        tokio::spawn(connection);
+        let response = sender.send_request(request.map(Full::new)).await;
+        Ok(Streamed::new(response.map_err(|error| self.gone(&error))?, "the server"))
     }
 
     fn gone(&self, error: &(dyn std::error::Error + 'static)) -> Failure {

@@ -1,12 +1,14 @@
 //! The built program against the stand-in: what it prints, what it answers to the shell, what it leaves on disk.
 
 mod adopting;
+mod adoption_kills;
 mod bad_input;
 mod disks;
 mod evaluating;
 mod everyday;
 mod harness;
 mod identifying;
+mod keeping;
 mod kills;
 mod offline;
 mod serving;
