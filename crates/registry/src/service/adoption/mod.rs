@@ -11,86 +11,25 @@ mod report;
 mod repository;
 mod run;
 mod sidecars;
+mod status;
 mod unlisted;
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::activity::ActivityLevel;
 use super::{Registry, Severity};
-use crate::domain::{AdoptionId, SidecarFlavour};
+use crate::domain::AdoptionId;
 use crate::error::{Error, Result};
 use crate::store::StoredAdoption;
 use folder::StudioFolder;
 pub use folder::models_tree_of;
 pub use report::*;
 use run::Run;
-
-/// What to adopt and how.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct AdoptionRequest {
-    /// The folder, absolute.
-    pub path: PathBuf,
-    /// Only say what would be taken.
-    pub is_dry: bool,
-    /// Make entries of model files that no catalog knows.
-    pub unlisted: bool,
-    /// Sidecars to write beside the models of entries, for other programs.
-    pub sidecars: Vec<SidecarFlavour>,
-}
-
-/// The same as it is stored.
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(default)]
-struct StoredRequest {
-    unlisted: bool,
-    sidecars: Vec<String>,
-}
-
-/// Where an adoption stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AdoptionState {
-    /// There was none.
-    Idle,
-    /// It runs.
-    Running,
-    /// A killed process left it; the server goes on with it when it starts, and so does asking for it again.
-    Interrupted,
-    /// Everything was taken.
-    Done,
-    /// Somebody stopped it; what was taken stays.
-    Cancelled,
-    /// It could not go on; what was taken stays.
-    Failed,
-}
-
-/// The present or last adoption.
-#[derive(Debug, Clone, PartialEq)]
-pub struct AdoptionStatus {
-    /// Where it stands.
-    pub state: AdoptionState,
-    /// What was asked for; `None` before the first.
-    pub request: Option<AdoptionRequest>,
-    /// What is being taken: `catalogs`, `gallery`, `repository`, …
-    pub phase: &'static str,
-    /// Steps of this part that are done.
-    pub done: u64,
-    /// Steps of this part.
-    pub total: u64,
-    /// When it began.
-    pub started_at: Option<DateTime<Utc>>,
-    /// When it ended.
-    pub finished_at: Option<DateTime<Utc>>,
-    /// Why it failed.
-    pub error: Option<String>,
-    /// What came of it; `None` while it runs.
-    pub report: Option<Arc<AdoptionReport>>,
-}
+pub use status::{AdoptionRequest, AdoptionState, AdoptionStatus};
+use status::{request_of, status_of};
 
 /// The share of what all services share.
 #[derive(Debug, Default)]
@@ -121,38 +60,6 @@ impl Progress {
     fn step(&self) {
         let mut now = self.now();
         now.1 = (now.1 + 1).min(now.2);
-    }
-}
-
-impl AdoptionState {
-    const ENDS: [Self; 3] = [Self::Done, Self::Cancelled, Self::Failed];
-
-    /// The stored and shown word.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Idle => "idle",
-            Self::Running => "running",
-            Self::Interrupted => "interrupted",
-            Self::Done => "done",
-            Self::Cancelled => "cancelled",
-            Self::Failed => "failed",
-        }
-    }
-}
-
-impl AdoptionStatus {
-    fn idle() -> Self {
-        Self {
-            state: AdoptionState::Idle,
-            request: None,
-            phase: "",
-            done: 0,
-            total: 0,
-            started_at: None,
-            finished_at: None,
-            error: None,
-            report: None,
-        }
     }
 }
 
@@ -302,10 +209,7 @@ impl Registry {
             let message = format!("`{}` is not UTF-8; rename the folder", request.path.display());
             return Err(Error::invalid("not_utf8", "path", message));
         };
-        let sidecars = request.sidecars.iter().map(|flavour| flavour.as_str().to_owned()).collect();
-        let stored = StoredRequest { unlisted: request.unlisted, sidecars };
-        let text = serde_json::to_string(&stored).expect("words and flags are always JSON");
-        self.inner.store.insert_adoption(id, path, &text, self.now()).await
+        self.inner.store.insert_adoption(id, path, &request.to_stored(), self.now()).await
     }
 
     async fn run_adoption(
@@ -393,30 +297,5 @@ impl Registry {
             json!({ "path": request.path, "entries": entries, "images": images, "warnings": warnings });
         let kind = format!("adoption.{state}");
         self.tell(&kind, Severity::Success, format!("Adopting {path}: {state}"), data);
-    }
-}
-
-fn request_of(stored: &StoredAdoption) -> AdoptionRequest {
-    // What another version asked for differently is at least looked at again.
-    let StoredRequest { unlisted, sidecars } = serde_json::from_str(&stored.request).unwrap_or_default();
-    AdoptionRequest {
-        path: PathBuf::from(&stored.path),
-        is_dry: false,
-        unlisted,
-        sidecars: sidecars.iter().filter_map(|word| SidecarFlavour::parse(word)).collect(),
-    }
-}
-
-fn status_of(stored: &StoredAdoption) -> AdoptionStatus {
-    let state = AdoptionState::ENDS.into_iter().find(|state| state.as_str() == stored.state);
-    let report = stored.report.as_deref().and_then(|text| serde_json::from_str(text).ok());
-    AdoptionStatus {
-        state: state.unwrap_or(AdoptionState::Interrupted),
-        request: Some(request_of(stored)),
-        started_at: Some(stored.started_at),
-        finished_at: stored.finished_at,
-        error: stored.error.clone(),
-        report: report.map(Arc::new),
-        ..AdoptionStatus::idle()
     }
 }

@@ -59,6 +59,58 @@ fn shown(server: &TestServer, mut status: Value) -> Value {
     serde_json::from_str(&status.to_string().replace(&root, "")).expect("JSON")
 }
 
+/// Real catalogs: 126 entries in 14 categories with nested folders and missing fields, and one of styles.
+const MODELS: &str = include_str!("../../../../registry/tests/data/studio/models.json");
+const LORAS: &str = include_str!("../../../../registry/tests/data/studio/loras.json");
+
+/// A listed entry has every field of the catalog file as it stands there, but for the id that is text in lists.
+fn assert_lists(listed: &Value, written: &Value) {
+    for (field, value) in written.as_object().expect("an entry") {
+        match field.as_str() {
+            "civitai_version_id" => assert_eq!(listed[field], value.to_string(), "{listed}"),
+            _ => assert_eq!(&listed[field], value, "`{field}` of {listed}"),
+        }
+    }
+    assert_eq!((&listed["status"], &listed["on_disk_bytes"]), (&json!("not_downloaded"), &json!(0)));
+    for (field, empty) in [("base_model", json!("")), ("tags", json!([])), ("civitai_model_id", Value::Null)]
+    {
+        if written.get(field).is_none() {
+            assert_eq!(listed[field], empty, "`{field}` of {listed}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_real_catalog_is_adopted_listed_and_exported_byte_for_byte() {
+    let server = TestServer::start().await;
+    let studio = server.data_dir().with_file_name("studio");
+    for (name, text) in [("models", MODELS), ("loras", LORAS)] {
+        write(&studio.join(format!("catalogs/{name}.json")), text.as_bytes());
+    }
+    let status = adopt(&server, &json!({"path": studio})).await;
+    assert_eq!((&status["state"], &status["report"]["warnings"]), (&json!("done"), &json!([])), "{status}");
+    for (name, text, sizes) in [("models", MODELS, (14, 126)), ("loras", LORAS, (1, 1))] {
+        let written: Value = serde_json::from_str(text).expect("JSON");
+        let listed = server.get(&format!("/api/admin/{name}")).await.json();
+        assert_eq!((&listed["version"], &listed["date"]), (&written["version"], &written["date"]));
+        let categories = |catalog: &Value| catalog["categories"].as_array().expect("a list").clone();
+        let (listed, written) = (categories(&listed), categories(&written));
+        let mut entries = 0;
+        for (listed, written) in listed.iter().zip(&written) {
+            assert_eq!((&listed["id"], &listed["name"]), (&written["id"], &written["name"]));
+            let models = |category: &Value| category["models"].as_array().expect("a list").clone();
+            let (listed, written) = (models(listed), models(written));
+            assert_eq!(listed.len(), written.len());
+            listed.iter().zip(&written).for_each(|(listed, written)| assert_lists(listed, written));
+            entries += listed.len();
+        }
+        assert_eq!((listed.len(), entries), sizes);
+        assert_eq!(server.get(&format!("/api/admin/{name}/export")).await.text(), text);
+    }
+    let nested = server.get("/api/admin/entries?folder=diffusion_models/WanVideo").await.json();
+    assert!(nested["total"].as_u64().is_some_and(|total| total > 0), "{nested}");
+}
+
 #[tokio::test]
 async fn a_folder_is_adopted_with_everything_that_was_asked_for() {
     let (server, studio) = with_studio().await;
@@ -133,4 +185,33 @@ async fn an_adoption_can_be_cancelled() {
     let cancelled = server.delete(PATH).await.json();
     assert_eq!(cancelled["state"], "cancelled", "{cancelled}");
     assert_eq!(adopt(&server, &json!({"path": studio})).await["state"], "done", "it goes on where it was");
+}
+
+#[tokio::test]
+async fn sidecars_are_written_when_asked_for_and_the_run_is_told() {
+    let (server, _) = with_studio().await;
+    let path = "/api/admin/sidecars";
+    assert_eq!(server.get(path).await.status, 404);
+    server.post("/api/admin/unlisted/adopt").await;
+    let post = |body: Value| server.admin(Method::POST, path).json(&body).send();
+    let refused = post(json!({"flavours": ["exif"]})).await;
+    assert_eq!((refused.status.as_u16(), refused.header("x-error-code")), (400, "unknown_flavour"));
+    let started = post(json!({"filenames": ["loras/own.pt"], "flavours": ["lora_manager"]})).await;
+    assert_eq!(started.status, 202, "{}", started.text());
+    let began = Instant::now();
+    let mut report = started.json();
+    while report["is_running"] == true {
+        assert!(began.elapsed() < PATIENCE, "{report}");
+        report = server.get(path).await.json();
+    }
+    for time in ["started_at", "finished_at"] {
+        assert!(report[time].take().is_string(), "{time}");
+    }
+    let expected = json!({
+        "is_running": false, "started_at": null, "finished_at": null, "flavours": ["lora_manager"], "total_files": 1,
+        "done_files": 1, "written": 1, "not_written": 0, "refusals": [], "error": null,
+    });
+    assert_eq!(report, expected);
+    assert!(server.models_dir().join("loras/own.metadata.json").is_file());
+    assert_eq!(server.delete(path).await.json()["written"], 1, "an ended run is told again");
 }

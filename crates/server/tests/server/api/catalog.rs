@@ -223,3 +223,18 @@ async fn the_builtin_list_can_be_added() {
     assert_eq!(answer["total_added"], added);
     assert_eq!(server.get("/api/admin/models").await.json()["stats"]["total_count"], added);
 }
+
+#[tokio::test]
+async fn sums_are_the_heads_of_both_lists() {
+    let server = TestServer::start().await;
+    server
+        .import(&json!([{"file": "a.safetensors", "dest": "vae"}, {"file": "b.safetensors", "dest": "vae"}]))
+        .await;
+    server.put_file("vae/a.safetensors", b"bytes").await;
+    let stats = server.get("/api/admin/stats").await.json();
+    let heads = [("models", "/api/admin/models"), ("loras", "/api/admin/loras")];
+    for (name, list) in heads {
+        assert_eq!(stats[name], server.get(list).await.json()["stats"], "{name}");
+    }
+    assert_eq!((&stats["models"]["total_count"], &stats["models"]["present_count"]), (&json!(2), &json!(1)));
+}
