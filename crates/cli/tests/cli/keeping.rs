@@ -93,7 +93,7 @@ fn tags_of_the_site_are_brought_and_listed() {
     assert!(none.stderr.contains("lorakeep tags sync"), "{none}");
     bench.standin.add_model(CivitModel::new(8, "Ink", "LORA"));
     let synced = bench.run(&["tags", "sync", "--all"]).expect_code(0);
-    assert!(synced.stderr.contains("are known"), "{synced}");
+    assert!(synced.stderr.contains("1 tag known, which is all"), "{synced}");
     let tags = bench.run(&["tags", "--json"]).expect_code(0).json();
     let first = tags["items"][0]["name"].as_str().expect("a tag").to_owned();
     assert!(bench.run(&["tags", "list", &first.to_uppercase()]).expect_code(0).stdout.contains(&first));
