@@ -1,13 +1,15 @@
 // Uploads by tus 1.0 (https://tus.io/protocols/resumable-upload): pieces that the server has keep counting when the
 // page, the network or the server goes away. The address of an unfinished upload is kept in this browser.
 
-import { bytes, refresh, toast } from "./app.js";
+import { refresh } from "./api.js";
+import { toast } from "./messages.js";
+import { bytes } from "./text.js";
 
 const PIECE = 16 * 1024 * 1024;
 const HEADERS = { "Tus-Resumable": "1.0.0" };
 
 /** Makes the drop zone of the page work, when it has one. */
-export function startUploads() {
+export function start_uploads() {
   const drop = document.querySelector("#drop");
   if (!drop) return;
   const picker = drop.querySelector("input[type=file]");

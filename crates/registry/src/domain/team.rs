@@ -115,6 +115,11 @@ impl ApiVersion {
     /// From this version on the defaults of a style stand together, and its base model is said.
     pub const GROUPED_DEFAULTS: Self = Self(API_VERSIONS[1]);
 
+    /// Every version, oldest first.
+    pub fn all() -> impl Iterator<Item = Self> {
+        API_VERSIONS.into_iter().map(Self)
+    }
+
     /// The version of that date.
     pub fn parse(text: &str) -> Result<Self> {
         if let Some(version) = API_VERSIONS.into_iter().find(|version| *version == text) {

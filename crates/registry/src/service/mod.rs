@@ -105,7 +105,7 @@ pub use metadata::{FetchScope, FetchState, FetchWord};
 pub use pairs::PairsTag;
 pub use presence::{AdoptReport, ScanReport, UnlistedFile};
 pub use quarantine::{QuarantineSource, QuarantinedFile};
-pub use search::EntryPage;
+pub use search::{EntryPage, searchable_part};
 pub use settings::{Settings, SettingsChange};
 pub use styles::{
     ListedStyle, MAX_PREVIEW_BYTES, NewStyle, RenderRequest, RenderedFile, RenderedStyle, StyleChange,

@@ -130,6 +130,17 @@ fn check(filter: &EntryFilter) -> Result<()> {
     Ok(())
 }
 
+/// As much of a typed text as a search takes: whole words from its beginning, none of them when the first is too long.
+pub fn searchable_part(text: &str) -> &str {
+    let mut part = text;
+    while part.len() > LONGEST_TEXT || TypedWord::all_of(part).len() > MOST_WORDS {
+        let last = part.trim_end_matches(|sign: char| !sign.is_alphanumeric());
+        let rest = last.trim_end_matches(char::is_alphanumeric);
+        part = if rest.len() < part.len() { rest } else { "" };
+    }
+    part
+}
+
 /// Tells cursors of one query from those of another.
 fn fingerprint(filter: &EntryFilter, sort: Sort) -> u64 {
     let mut hasher = DefaultHasher::new();
@@ -150,4 +161,21 @@ fn mark_of(cursor: &str, fingerprint: u64) -> Result<Mark> {
         return Err(Error::invalid("bad_cursor", "cursor", message));
     }
     Ok(Mark { rank, key, id: EntryId(id) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_text_is_cut_behind_a_word_and_a_short_one_stays() {
+        for short in ["", " film  grain ", "a-b_c"] {
+            assert_eq!(searchable_part(short), short);
+        }
+        let words: Vec<String> = (0..20).map(|number| format!("word{number}")).collect();
+        let text = words.join(", ");
+        assert_eq!(searchable_part(&text).trim_end_matches([',', ' ']), words[..MOST_WORDS].join(", "));
+        assert_eq!(searchable_part(&"ink ".repeat(40)), "ink ".repeat(40), "a word counts once");
+        assert_eq!(searchable_part(&"ß".repeat(LONGEST_TEXT)), "");
+    }
 }

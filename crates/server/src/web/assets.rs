@@ -32,14 +32,43 @@ macro_rules! asset {
     }};
 }
 
-static ASSETS: [Asset; 7] = [
+macro_rules! script {
+    ($name:literal) => {
+        asset!($name, "text/javascript; charset=utf-8")
+    };
+}
+
+static ASSETS: [Asset; 16] = [
     asset!("style.css", "text/css; charset=utf-8"),
-    asset!("app.js", "text/javascript; charset=utf-8"),
-    asset!("theme.js", "text/javascript; charset=utf-8"),
-    asset!("upload.js", "text/javascript; charset=utf-8"),
-    asset!("htmx.min.js", "text/javascript; charset=utf-8"),
     asset!("icons.svg", "image/svg+xml"),
     asset!("favicon.svg", "image/svg+xml"),
+    script!("theme.js"),
+    script!("htmx.min.js"),
+    script!("app.js"),
+    script!("actions.js"),
+    script!("api.js"),
+    script!("dom.js"),
+    script!("forms.js"),
+    script!("library.js"),
+    script!("live.js"),
+    script!("messages.js"),
+    script!("queue.js"),
+    script!("text.js"),
+    script!("upload.js"),
+];
+
+/// What `app.js` imports, so that a browser asks for all of it at once.
+const MODULES: [&str; 10] = [
+    "actions.js",
+    "api.js",
+    "dom.js",
+    "forms.js",
+    "library.js",
+    "live.js",
+    "messages.js",
+    "queue.js",
+    "text.js",
+    "upload.js",
 ];
 
 /// One hash over all files, so that the modules find each other beside themselves.
@@ -54,6 +83,11 @@ static BUNDLE: LazyLock<String> = LazyLock::new(|| {
 /// Where an asset is; its content never changes under this address.
 pub(super) fn address(name: &str) -> String {
     format!("/assets/{}/{name}", *BUNDLE)
+}
+
+/// Where the modules are.
+pub(super) fn modules() -> impl Iterator<Item = String> {
+    MODULES.into_iter().map(address)
 }
 
 /// Only names of the table are served, whatever the path looks like. An address of another version has what this one

@@ -41,7 +41,11 @@ struct JobRow {
     bytes_total: u64,
     error: Option<String>,
     is_moving: bool,
+    /// Whether its place in the queue can be changed.
     is_waiting: bool,
+    /// The jobs beside it in the queue.
+    before: Option<String>,
+    after: Option<String>,
     can_pause: bool,
     can_resume: bool,
     can_retry: bool,
@@ -53,8 +57,10 @@ pub(super) async fn show(State(app): AppState, headers: HeaderMap) -> Page {
     let request = PageRequest { limit: Some(SHOWN), cursor: None };
     let jobs = registry.list_downloads(DownloadFilter::default(), request).await?;
     let settings = registry.settings();
+    let mut rows: Vec<JobRow> = jobs.items.iter().map(|job| JobRow::new(registry, job)).collect();
+    name_neighbours(&mut rows);
     let list = JobList {
-        jobs: jobs.items.iter().map(|job| JobRow::new(registry, job)).collect(),
+        jobs: rows,
         total: jobs.total,
         bandwidth_mebibytes: filters::mebibytes(settings.bandwidth_bytes_per_second),
         settings,
@@ -63,6 +69,15 @@ pub(super) async fn show(State(app): AppState, headers: HeaderMap) -> Page {
         return page::render(&headers, &list);
     }
     page::render(&headers, &DownloadsPage { frame: Frame::new("/downloads"), list })
+}
+
+/// Tells each job that waits which ones wait before and after it.
+fn name_neighbours(rows: &mut [JobRow]) {
+    let ids: Vec<String> = rows.iter().filter(|row| row.is_waiting).map(|row| row.id.clone()).collect();
+    for (at, row) in rows.iter_mut().filter(|row| row.is_waiting).enumerate() {
+        row.before = at.checked_sub(1).map(|before| ids[before].clone());
+        row.after = ids.get(at + 1).cloned();
+    }
 }
 
 impl JobRow {
@@ -83,7 +98,9 @@ impl JobRow {
             bytes_total: progress.bytes_total,
             error: wait.as_ref().map(ToString::to_string).or_else(|| download.error.clone()),
             is_moving: matches!(state, State::Downloading | State::Verifying | State::Retrying),
-            is_waiting: state == State::Queued,
+            is_waiting: matches!(state, State::Queued | State::Paused),
+            before: None,
+            after: None,
             can_pause: matches!(state, State::Queued | State::Downloading | State::Retrying),
             can_resume: state == State::Paused,
             can_retry: matches!(state, State::Error | State::Cancelled),

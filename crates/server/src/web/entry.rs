@@ -6,23 +6,24 @@ use axum::response::{IntoResponse, Redirect};
 use chrono::{DateTime, Utc};
 use http::HeaderMap;
 use lorakeep_registry::domain::{EntryId, Origin};
-use lorakeep_registry::{EntryState, FileFacts, GalleryFilter, GalleryImage, Registry};
+use lorakeep_registry::{EntryState, FileFacts, Registry};
+use serde::Deserialize;
 
+use super::entry_gallery::{GalleryPart, Picture};
 use super::filters;
 use super::library::trigger_words;
 use super::library_query::shown_status;
 use super::page::{self, Frame, Page};
 use crate::app::{App, AppState};
-use crate::extract::{FileName, Path};
+use crate::extract::{FileName, Path, Query};
 
 #[derive(Template)]
 #[template(path = "entry.html")]
 struct EntryPage {
     frame: Frame,
     entry: Shown,
-    gallery: Vec<Picture>,
+    gallery: GalleryPart,
     cover: Option<Picture>,
-    model_id: Option<u64>,
     partner: Option<Partner>,
     raw: String,
 }
@@ -59,14 +60,6 @@ struct Shown {
     can_download: bool,
 }
 
-/// One picture of the gallery.
-struct Picture {
-    id: u64,
-    is_video: bool,
-    is_starred: bool,
-    alt: String,
-}
-
 /// The other half of a pair.
 struct Partner {
     id: String,
@@ -84,20 +77,23 @@ struct FactsPart {
 pub(super) async fn show(State(app): AppState, Path(id): Path<EntryId>, headers: HeaderMap) -> Page {
     let registry = app.registry();
     let state = registry.entry_state(id)?;
-    let model_id = state.entry.document.id("civitai_model_id");
-    let (gallery, cover) = pictures(registry, &state).await?;
+    let mut gallery = GalleryPart::of(registry, &state).await?;
+    let cover = gallery.cover.take();
     let partner = partner(registry, &state);
     let raw = serde_json::to_string_pretty(&state.entry.document.to_fields()).unwrap_or_default();
     let entry = Shown::new(&app, &state);
-    page::render(
-        &headers,
-        &EntryPage { frame: Frame::new("/"), entry, gallery, cover, model_id, partner, raw },
-    )
+    page::render(&headers, &EntryPage { frame: Frame::new("/"), entry, gallery, cover, partner, raw })
+}
+
+/// Which of several entries of that file name.
+#[derive(Debug, Deserialize)]
+pub(super) struct Place {
+    dest: Option<String>,
 }
 
 /// An entry by its file name, for links that do not know its id.
-pub(super) async fn find(State(app): AppState, FileName(file): FileName) -> Page {
-    let state = app.registry().find_entry(&file, None)?;
+pub(super) async fn find(State(app): AppState, FileName(file): FileName, Query(place): Query<Place>) -> Page {
+    let state = app.registry().find_entry(&file, place.dest.as_deref())?;
     Ok(Redirect::to(&format!("/entries/{}", state.entry.id)).into_response())
 }
 
@@ -108,23 +104,6 @@ pub(super) async fn show_facts(State(app): AppState, Path(id): Path<EntryId>, he
         Err(error) => FactsPart { facts: None, fault: Some(error.to_string()) },
     };
     page::render(&headers, &part)
-}
-
-async fn pictures(
-    registry: &Registry,
-    state: &EntryState,
-) -> lorakeep_registry::Result<(Vec<Picture>, Option<Picture>)> {
-    let gallery = registry.gallery_of_entry(&state.entry, GalleryFilter::default()).await?;
-    let chosen = gallery.preview.and_then(|id| gallery.images.iter().find(|image| image.id == id));
-    let cover = chosen.or_else(|| gallery.images.first()).map(Picture::new);
-    Ok((gallery.images.iter().map(Picture::new).collect(), cover))
-}
-
-impl Picture {
-    fn new(image: &GalleryImage) -> Self {
-        let alt = image.prompt().unwrap_or_default().chars().take(160).collect();
-        Self { id: image.id, is_video: image.kind == "video", is_starred: image.is_starred, alt }
-    }
 }
 
 fn partner(registry: &Registry, state: &EntryState) -> Option<Partner> {

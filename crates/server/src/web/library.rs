@@ -4,8 +4,9 @@ use askama::Template;
 use axum::extract::{OriginalUri, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use lorakeep_registry::domain::{Dimension, EntryId, EntryQuery};
-use lorakeep_registry::{EntryState, FacetCount, Facets as FacetCounts, Registry};
+use lorakeep_registry::domain::{Dimension, Entry, EntryFilter, EntryId, EntryQuery};
+use lorakeep_registry::{EntryState, FacetCount, Facets as FacetCounts, Registry, searchable_part};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::library_query::{LibraryQuery, View};
 use super::page::{self, Frame, Page};
@@ -21,15 +22,16 @@ const ROWS: u32 = 100;
 const VALUES: usize = 12;
 /// What htmx puts into the address bar.
 const HX_PUSH_URL: HeaderName = HeaderName::from_static("hx-push-url");
-/// The facets of the page, with their titles.
-const FACETS: [(Dimension, &str); 7] = [
-    (Dimension::Catalog, "Catalog"),
-    (Dimension::Status, "Status"),
-    (Dimension::Category, "Category"),
-    (Dimension::BaseModel, "Base model"),
-    (Dimension::Kind, "Kind"),
-    (Dimension::Tag, "Tag"),
-    (Dimension::Source, "Source"),
+/// The facets of the page.
+const FACETS: [Dimension; 8] = [
+    Dimension::Catalog,
+    Dimension::Status,
+    Dimension::Category,
+    Dimension::BaseModel,
+    Dimension::Kind,
+    Dimension::Tag,
+    Dimension::Source,
+    Dimension::Favorite,
 ];
 
 #[derive(Template)]
@@ -77,7 +79,17 @@ struct Results {
     total: u64,
     is_list: bool,
     is_filtered: bool,
+    /// Whether more was typed than is looked for.
+    is_cut: bool,
+    chips: Vec<Chip>,
     items: Items,
+}
+
+/// A filter that can be taken away.
+struct Chip {
+    title: &'static str,
+    shown: String,
+    without: String,
 }
 
 /// One page of cards or rows, and the way to the next.
@@ -128,14 +140,13 @@ pub(super) async fn show(State(app): AppState, OriginalUri(uri): OriginalUri, he
         return page::render(&headers, &items);
     }
     let facets = facets(&query, found.facets.unwrap_or_default());
-    let is_filtered = query.is_filtered();
-    let results = Results { total: found.total, is_list: query.is_list(), is_filtered, items };
+    let results = Results::new(&query, found.total, items);
     if page::wants_part(&headers) {
         let address = HeaderValue::try_from(query.address()).expect("an address is percent-encoded");
         let part: Response = page::render(&headers, &LibraryPart { facets, results })?;
         return Ok(([(HX_PUSH_URL, address)], part).into_response());
     }
-    let is_empty = results.total == 0 && !is_filtered;
+    let is_empty = results.total == 0 && !results.is_filtered;
     let template =
         LibraryPage { frame: Frame::new("/"), sorts: sorts(&query), query, facets, results, is_empty };
     page::render(&headers, &template)
@@ -154,8 +165,9 @@ pub(super) async fn show_card(
 }
 
 fn entry_query(query: &LibraryQuery, wants_facets: bool) -> EntryQuery {
+    let text = searchable_part(&query.filter.text).to_owned();
     EntryQuery {
-        filter: query.filter.clone(),
+        filter: EntryFilter { text, selections: query.filter.selections.clone() },
         sort: query.sort,
         limit: Some(if query.is_list() { ROWS } else { CARDS }),
         cursor: query.cursor.clone(),
@@ -177,9 +189,9 @@ fn sorts(query: &LibraryQuery) -> Vec<SortChoice> {
 }
 
 fn facets(query: &LibraryQuery, mut counts: FacetCounts) -> Facets {
-    let group = |(dimension, title): (Dimension, &'static str)| {
-        let values = counts.remove(&dimension).unwrap_or_default();
-        FacetGroup { title, name: dimension.as_str(), values: facet_values(query, dimension, values) }
+    let group = |dimension: Dimension| {
+        let values = facet_values(query, dimension, counts.remove(&dimension).unwrap_or_default());
+        FacetGroup { title: library_query::title(dimension), name: dimension.as_str(), values }
     };
     let mut groups: Vec<FacetGroup> = FACETS.into_iter().map(group).collect();
     groups.retain(|group| !group.values.is_empty());
@@ -206,6 +218,24 @@ fn facet_values(query: &LibraryQuery, dimension: Dimension, counts: Vec<FacetCou
             count,
         })
         .collect()
+}
+
+impl Results {
+    fn new(query: &LibraryQuery, total: u64, items: Items) -> Self {
+        let chip = |(dimension, value): (Dimension, &str)| Chip {
+            title: library_query::title(dimension),
+            shown: library_query::shown(dimension, value).to_owned(),
+            without: query.without(dimension, value),
+        };
+        Self {
+            total,
+            is_list: query.is_list(),
+            is_filtered: query.is_filtered(),
+            is_cut: searchable_part(&query.filter.text).len() < query.filter.text.len(),
+            chips: query.all_chosen().map(chip).collect(),
+            items,
+        }
+    }
 }
 
 fn cards(registry: &Registry, states: &[EntryState], is_list: bool) -> Vec<Card> {
@@ -235,9 +265,19 @@ impl Card {
                 .map(|progress| progress.bytes_done * 100 / progress.bytes_total),
             can_download: matches!(status, "not_downloaded" | "error") && document.origin().is_some(),
             is_damaged: file.as_ref().is_some_and(|file| file.verification().as_str() == "mismatch"),
-            picture: registry.gallery_cover(entry).map(|id| format!("/api/admin/loras/gallery/thumb/{id}")),
+            picture: picture(registry, entry),
         }
     }
+}
+
+/// What stands for an entry: a picture of its gallery, else one that came with its card from CivitAI.
+fn picture(registry: &Registry, entry: &Entry) -> Option<String> {
+    if let Some(id) = registry.gallery_cover(entry) {
+        return Some(format!("/api/admin/loras/gallery/thumb/{id}"));
+    }
+    let (model, name) = (entry.document.id("civitai_model_id")?, entry.document.texts("images").next()?);
+    let name = utf8_percent_encode(name, NON_ALPHANUMERIC);
+    Some(format!("/api/admin/loras/images/{model}/previews/{name}"))
 }
 
 /// What a prompt has to say, from whoever knows it.

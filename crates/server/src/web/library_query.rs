@@ -61,6 +61,23 @@ impl LibraryQuery {
         !self.filter.text.trim().is_empty() || !self.filter.selections.is_empty()
     }
 
+    /// The address without one chosen value.
+    pub(super) fn without(&self, dimension: Dimension, value: &str) -> String {
+        let mut own = self.clone();
+        if let Some(selection) = own.filter.selections.get_mut(&dimension) {
+            selection.any.retain(|one| one != value);
+        }
+        own.address()
+    }
+
+    /// Every chosen value with its dimension.
+    pub(super) fn all_chosen(&self) -> impl Iterator<Item = (Dimension, &str)> {
+        self.filter
+            .selections
+            .iter()
+            .flat_map(|(dimension, selection)| selection.any.iter().map(|value| (*dimension, value.as_str())))
+    }
+
     /// The sort as the address names it; empty for the usual one.
     pub(super) fn sort_name(&self) -> &str {
         &self.sort_name
@@ -105,6 +122,23 @@ impl LibraryQuery {
     }
 }
 
+/// What a dimension is called for people.
+pub(super) fn title(dimension: Dimension) -> &'static str {
+    match dimension {
+        Dimension::Catalog => "Catalog",
+        Dimension::Category => "Category",
+        Dimension::BaseModel => "Base model",
+        Dimension::Family => "Family",
+        Dimension::Status => "Status",
+        Dimension::Source => "Source",
+        Dimension::Tag => "Tag",
+        Dimension::Folder => "Folder",
+        Dimension::Kind => "Kind",
+        Dimension::Creator => "Creator",
+        Dimension::Favorite => "Favourite",
+    }
+}
+
 /// How a value of a facet is written for people.
 pub(super) fn shown(dimension: Dimension, value: &str) -> &str {
     match (dimension, value) {
@@ -115,6 +149,8 @@ pub(super) fn shown(dimension: Dimension, value: &str) -> &str {
         },
         (Dimension::Catalog, "models") => "Models",
         (Dimension::Catalog, "loras") => "LoRAs",
+        (Dimension::Favorite, "true") => "yes",
+        (Dimension::Favorite, "false") => "no",
         (Dimension::Source, "civitai") => "CivitAI",
         (Dimension::Source, "huggingface") => "Hugging Face",
         _ => value,
@@ -146,6 +182,8 @@ mod tests {
         assert_eq!(address, "/?q=film+grain&base_model=SDXL+1.0&tag=a%26b&tag=c&sort=-size&view=list");
         assert_eq!(LibraryQuery::parse(&address[2..]).address(), address);
         assert_eq!(query.next("c"), format!("{address}&cursor=c"));
+        assert_eq!(query.without(Dimension::Tag, "c"), address.replace("&tag=c", ""));
+        assert_eq!(query.all_chosen().count(), 3);
         assert!(query.is_filtered() && !LibraryQuery::parse("sort=name").is_filtered());
     }
 

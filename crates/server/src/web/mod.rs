@@ -6,11 +6,14 @@
 
 mod activity;
 mod add;
+mod adoption;
 mod assets;
 mod bin;
 mod disk;
 mod downloads;
+mod duplicates;
 mod entry;
+mod entry_gallery;
 mod evaluation;
 mod fault;
 mod filters;
@@ -20,6 +23,8 @@ mod library_query;
 mod login;
 mod page;
 mod settings;
+mod sync;
+mod teams;
 mod treemap;
 
 use axum::Router;
@@ -38,6 +43,7 @@ fn pages() -> Router<App> {
         .route("/cards/{id}", get(library::show_card))
         .route("/entries/{id}", get(entry::show))
         .route("/entries/{id}/facts", get(entry::show_facts))
+        .route("/entries/{id}/gallery", get(entry_gallery::show))
         .route("/entries/by-file/{file}", get(entry::find))
         .route("/evaluations/{id}", get(evaluation::show))
         .route("/add", get(add::show))
@@ -48,7 +54,12 @@ fn pages() -> Router<App> {
         .route("/quarantine", get(bin::show_quarantine))
         .route("/activity", get(activity::show))
         .route("/disk", get(disk::show))
+        .route("/duplicates", get(duplicates::show))
+        .route("/teams", get(teams::list))
+        .route("/teams/{id}", get(teams::show))
         .route("/settings", get(settings::show))
+        .route("/settings/adoption", get(adoption::show))
+        .route("/settings/repository", get(sync::show))
 }
 
 /// What a browser needs before anybody is logged in.

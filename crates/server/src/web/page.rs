@@ -39,20 +39,25 @@ pub(super) struct MenuItem {
     pub(super) icon: &'static str,
     pub(super) name: &'static str,
     pub(super) is_here: bool,
+    /// Whether a line stands above it.
+    pub(super) starts_group: bool,
 }
 
 /// The pages in the order of the menu.
-const MENU: [(&str, &str, &str); 9] = [
+const MENU: [(&str, &str, &str); 10] = [
     ("/", "library", "Library"),
     ("/add", "plus", "Add"),
     ("/downloads", "download", "Downloads"),
     ("/generation", "picture", "Generation data"),
+    ("/teams", "key", "Teams and keys"),
+    ("/disk", "disk", "Disk"),
     ("/bin", "bin", "Bin"),
     ("/quarantine", "shield", "Quarantine"),
     ("/activity", "activity", "Activity"),
-    ("/disk", "disk", "Disk"),
     ("/settings", "settings", "Settings"),
 ];
+/// Pages that begin a group of the menu: what is sold, what lies on the disk, the server itself.
+const GROUPS: [&str; 3] = ["/teams", "/disk", "/activity"];
 
 impl Frame {
     /// The frame of the page at `here`.
@@ -65,8 +70,16 @@ impl Frame {
         assets::address(name)
     }
 
+    #[expect(clippy::unused_self, reason = "templates call it on their frame")]
+    pub(super) fn modules(&self) -> impl Iterator<Item = String> {
+        assets::modules()
+    }
+
     pub(super) fn menu(&self) -> Vec<MenuItem> {
-        let item = |(path, icon, name)| MenuItem { path, icon, name, is_here: path == self.here };
+        let item = |(path, icon, name)| {
+            let starts_group = GROUPS.contains(&path);
+            MenuItem { path, icon, name, is_here: path == self.here, starts_group }
+        };
         MENU.into_iter().map(item).collect()
     }
 }

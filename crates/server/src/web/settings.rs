@@ -18,7 +18,6 @@ struct SettingsPage {
     checks: Vec<(&'static str, Check)>,
     data_dir: String,
     models_dir: String,
-    has_repository: bool,
 }
 
 pub(super) async fn show(State(app): AppState, headers: HeaderMap) -> Page {
@@ -33,7 +32,6 @@ pub(super) async fn show(State(app): AppState, headers: HeaderMap) -> Page {
         checks,
         data_dir: config.data_dir.display().to_string(),
         models_dir: config.models_dir.display().to_string(),
-        has_repository: config.repository.url.is_some(),
     };
     page::render(&headers, &template)
 }

@@ -171,6 +171,27 @@ impl Browser {
         self.command(Method::POST, "/actions", Some(actions)).await;
     }
 
+    /// Drags the middle of an element to the middle of another one and lets go, with a mouse.
+    pub(crate) async fn drag(&self, from: &str, to: &str) {
+        let mut points = Vec::new();
+        for selector in [from, to] {
+            let element = self.element(selector).await;
+            let rect = self.command(Method::GET, &format!("/element/{element}/rect"), None).await;
+            let middle = |place: &str, size: &str| {
+                let value = |name: &str| rect[name].as_f64().expect("a number");
+                (value(place) + value(size) / 2.0).round()
+            };
+            points.push((middle("x", "width"), middle("y", "height")));
+        }
+        let go = |(x, y): (f64, f64), duration: u64| json!({ "type": "pointerMove", "duration": duration, "x": x, "y": y });
+        let steps = json!([
+            go(points[0], 0), { "type": "pointerDown", "button": 0 }, go(points[1], 200), go(points[1], 50),
+            { "type": "pointerUp", "button": 0 },
+        ]);
+        let mouse = json!({ "type": "pointer", "id": "mouse", "parameters": { "pointerType": "mouse" }, "actions": steps });
+        self.command(Method::POST, "/actions", Some(json!({ "actions": [mouse] }))).await;
+    }
+
     /// What the page complained about: errors of scripts, and everything that the policy forbade.
     pub(crate) async fn console(&self) -> Vec<String> {
         let entries = self.command(Method::POST, "/se/log", Some(json!({ "type": "browser" }))).await;

@@ -1,5 +1,9 @@
 //! The pages as a person sees them: in a real browser, against the stand-in.
 
 mod driver;
+mod library;
+mod moving_in;
 mod pages;
 mod pictures;
+mod queue;
+mod teams;

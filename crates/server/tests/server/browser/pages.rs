@@ -13,7 +13,7 @@ pub(super) const PHONE: u32 = 360;
 const ENTER: &str = "\u{e007}";
 
 /// Pages that are in the menu or one click away, with what each shows.
-const PAGES: [(&str, &str); 9] = [
+pub(super) const PAGES: [(&str, &str); 13] = [
     ("/", "Add"),
     ("/add", "From CivitAI or Hugging Face"),
     ("/downloads", "Downloads"),
@@ -23,6 +23,10 @@ const PAGES: [(&str, &str); 9] = [
     ("/activity", "Activity"),
     ("/disk", "Disk"),
     ("/settings", "Settings"),
+    ("/settings/adoption", "Nothing was taken over yet"),
+    ("/settings/repository", "Nothing was fetched yet"),
+    ("/duplicates", "Nothing is here twice"),
+    ("/teams", "There is no team yet"),
 ];
 
 /// A server that works with the stand-in's world, and a browser in which somebody is logged in.
@@ -32,7 +36,7 @@ pub(super) async fn studio(width: u32) -> (Standin, TestServer, Browser) {
     (standin, server, browser)
 }
 
-async fn studio_with(standin: &Standin, width: u32) -> (TestServer, Browser) {
+pub(super) async fn studio_with(standin: &Standin, width: u32) -> (TestServer, Browser) {
     let server = TestServer::start_downloading(standin).await;
     let browser = Browser::start(server.address, width).await;
     log_in(&browser).await;
@@ -47,12 +51,12 @@ pub(super) async fn log_in(browser: &Browser) {
 }
 
 /// Nothing failed in the page and nothing was forbidden by its policy.
-async fn assert_quiet(browser: &Browser) {
+pub(super) async fn assert_quiet(browser: &Browser) {
     let complaints = browser.console().await;
     assert!(complaints.is_empty(), "on {}: {complaints:#?}", browser.path().await);
 }
 
-fn entry(file: &str, name: &str) -> Value {
+pub(super) fn entry(file: &str, name: &str) -> Value {
     json!({"file": file, "dest": "loras", "name": name, "source": "huggingface", "hf_repo": "owner/repo", "hf_file": file})
 }
 
@@ -92,6 +96,7 @@ async fn a_model_is_added_from_a_link_and_seen_arriving() {
     browser.wait_for("dd", "SDXL 1.0").await;
     browser.wait_for(".words-list", "sunset sketch").await;
     browser.wait_for(".state.verified", "verified").await;
+    browser.wait_for("dt", "Base model by its tensors").await;
     browser.click("[data-act='POST /api/admin/evaluations']").await;
     browser.wait_for(".top .state", "completed").await;
     browser.wait_for("#evaluation dd", "lora").await;
