@@ -204,7 +204,8 @@ impl Crew {
         self.reported = Instant::now();
         let (bytes_done, size) = (self.bytes_done(), self.lanes.size);
         let bytes_per_second = self.meter.speed(SPEED_WINDOW);
-        observer.on_event(Event::Progress { bytes_done, size, bytes_per_second });
+        let segments = size.map(|size| lock(&self.lanes.plan).segments(size)).unwrap_or_default();
+        observer.on_event(Event::Progress { bytes_done, size, bytes_per_second, segments });
     }
 }
 

@@ -39,6 +39,8 @@ pub enum Event {
         size: Option<u64>,
         /// Mean of the last seconds.
         bytes_per_second: u64,
+        /// How much of each of 64 equal parts of the file is here, percent; empty while the size is unknown.
+        segments: Vec<u8>,
     },
     /// Something failed that may pass; the transfer goes on after `wait`.
     Retrying {

@@ -19,6 +19,9 @@ const WORTH_SPLITTING: Duration = Duration::from_millis(500);
 /// Half a piece is at least this long, in bytes.
 const SMALLEST_SPLIT: u64 = 512 * 1024;
 
+/// Parts of a file whose progress is told apart.
+const SEGMENTS: usize = 64;
+
 /// Names a connection of one transfer.
 pub(crate) type Worker = usize;
 
@@ -167,9 +170,37 @@ impl Plan {
         }
     }
 
+    /// How much of each of [`SEGMENTS`] equal parts of a file of `size` bytes has been accepted, percent; rounded down.
+    pub(crate) fn segments(&self, size: u64) -> Vec<u8> {
+        let mut missing = [0_u64; SEGMENTS];
+        let under_way = self.active.iter().map(|active| active.position..active.end);
+        for gap in self.free.iter().cloned().chain(under_way) {
+            add_by_segment(&mut missing, &gap, size);
+        }
+        let percent = |(index, missing): (usize, u64)| {
+            let length = segment_start(index + 1, size) - segment_start(index, size);
+            (length.saturating_sub(missing) * 100).checked_div(length).unwrap_or(100) as u8
+        };
+        missing.into_iter().enumerate().map(percent).collect()
+    }
+
     /// Whether every byte has been accepted.
     pub(crate) fn is_done(&self) -> bool {
         self.free.is_empty() && self.active.is_empty()
+    }
+}
+
+/// Where a segment of a file begins; the one behind the last begins at its end.
+fn segment_start(index: usize, size: u64) -> u64 {
+    (u128::from(size) * index as u128 / SEGMENTS as u128) as u64
+}
+
+/// Adds what of `gap` lies in each segment.
+fn add_by_segment(sums: &mut [u64; SEGMENTS], gap: &Range<u64>, size: u64) {
+    for (index, sum) in sums.iter_mut().enumerate() {
+        let start = segment_start(index, size).max(gap.start);
+        let end = segment_start(index + 1, size).min(gap.end);
+        *sum += end.saturating_sub(start);
     }
 }
 
@@ -241,6 +272,29 @@ mod tests {
                 _ => {}
             }
         }
+    }
+
+    #[test]
+    fn segments_say_which_parts_are_here() {
+        let have: RangeSet = [0..100, 6350..6400].into_iter().collect();
+        let mut plan = Plan::new(6400, &have, &(64..=6400));
+        let segments = plan.segments(6400);
+        assert_eq!(
+            (segments.len(), segments[0], segments[1], segments[62], segments[63]),
+            (64, 100, 0, 0, 50)
+        );
+        let now = Instant::now();
+        plan.take(0, 1, now).expect("something is missing");
+        plan.accept(0, 25);
+        assert_eq!(plan.segments(6400)[..3], [100, 25, 0]);
+        assert_eq!(
+            Plan::new(3, &RangeSet::default(), &(1..=2)).segments(3).len(),
+            64,
+            "shorter than its segments"
+        );
+        assert!(
+            Plan::new(0, &RangeSet::default(), &(1..=2)).segments(0).iter().all(|percent| *percent == 100)
+        );
     }
 
     proptest! {

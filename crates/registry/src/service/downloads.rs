@@ -56,6 +56,8 @@ pub struct JobState {
     pub download: Download,
     /// What moves now; zero speed when nothing does.
     pub progress: Progress,
+    /// How much of each of 64 equal parts of the file is here, percent; empty while nothing moves.
+    pub segments: Vec<u8>,
     /// What a job in state `retrying` waits for.
     pub wait: Option<Wait>,
 }
@@ -161,7 +163,7 @@ impl JobState {
     pub(crate) fn at_rest(download: Download) -> Self {
         let (bytes_done, bytes_total) = (download.bytes_done, download.bytes_total);
         let progress = Progress { bytes_done, bytes_total, ..Progress::default() };
-        Self { download, progress, wait: None }
+        Self { download, progress, segments: Vec::new(), wait: None }
     }
 }
 

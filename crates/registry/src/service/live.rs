@@ -29,6 +29,8 @@ pub(crate) struct Live {
     connections: AtomicU32,
     phase: AtomicU8,
     tries: AtomicU32,
+    /// How much of each part of the file is here, percent.
+    segments: Mutex<Vec<u8>>,
     intent: Mutex<Option<Intent>>,
     /// What it waits for, while it does.
     wait: Mutex<Option<Wait>>,
@@ -120,6 +122,11 @@ impl Live {
         }
     }
 
+    /// Which parts of the file are here.
+    pub(crate) fn filled(&self, segments: Vec<u8>) {
+        *self.segments.lock().unwrap_or_else(PoisonError::into_inner) = segments;
+    }
+
     /// How many bytes it will have.
     pub(crate) fn expect_bytes(&self, total: u64) {
         self.bytes_total.store(total, Ordering::Relaxed);
@@ -151,7 +158,14 @@ impl Live {
             ..stored.clone()
         };
         let wait = self.wait.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        JobState { wait: wait.filter(|_| download.state == DownloadState::Retrying), download, progress }
+        let segments = match download.state {
+            DownloadState::Downloading => {
+                self.segments.lock().unwrap_or_else(PoisonError::into_inner).clone()
+            }
+            _ => Vec::new(),
+        };
+        let wait = wait.filter(|_| download.state == DownloadState::Retrying);
+        JobState { wait, download, progress, segments }
     }
 }
 

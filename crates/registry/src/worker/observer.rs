@@ -25,9 +25,10 @@ impl Observer for Watch {
                 live.moved(resumed_bytes, size, 0);
                 tracing::debug!(download.id = %self.id, size, resumed_bytes, connections, "bytes flow");
             }
-            Event::Progress { bytes_done, size, bytes_per_second } => {
+            Event::Progress { bytes_done, size, bytes_per_second, segments } => {
                 live.enter(DownloadState::Downloading);
                 live.moved(bytes_done, size, bytes_per_second);
+                live.filled(segments);
             }
             Event::Retrying { attempt, reason, wait } => {
                 let until = self.registry.inner.clock.now() + wait;
@@ -37,6 +38,7 @@ impl Observer for Watch {
             }
             Event::Restarting { reason } => {
                 live.moved(0, None, 0);
+                live.filled(Vec::new());
                 tracing::warn!(download.id = %self.id, reason, "a transfer starts over");
             }
             Event::Verifying => {

@@ -83,7 +83,7 @@ fn name_neighbours(rows: &mut [JobRow]) {
 impl JobRow {
     fn new(registry: &Registry, job: &JobState) -> Self {
         use DownloadState as State;
-        let JobState { download, progress, wait } = job;
+        let JobState { download, progress, wait, .. } = job;
         let state = download.state;
         let entry = registry.find_entry_by_id(download.entry_id);
         let file = download.path.file.as_str();

@@ -9,6 +9,8 @@ mod add;
 mod adoption;
 mod assets;
 mod bin;
+#[cfg(test)]
+mod contrast;
 mod disk;
 mod downloads;
 mod duplicates;

@@ -29,6 +29,8 @@ pub(in crate::studio) struct DownloadView {
     percent: Option<f64>,
     eta_seconds: Option<u64>,
     connections: u32,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    segments: Vec<u8>,
     attempts: i64,
     error: Option<String>,
     error_code: Option<String>,
@@ -42,7 +44,7 @@ pub(in crate::studio) struct DownloadView {
 
 impl DownloadView {
     pub(in crate::studio) fn new(registry: &Registry, job: &JobState) -> Self {
-        let JobState { download, progress, wait } = job;
+        let JobState { download, progress, segments, wait } = job;
         let (file, dest) = (download.path.file.as_str(), download.path.folder.as_str());
         let entry = registry.find_entry_by_id(download.entry_id);
         Self {
@@ -63,6 +65,7 @@ impl DownloadView {
             percent: percent(progress.bytes_done, progress.bytes_total),
             eta_seconds: eta_seconds(job),
             connections: progress.connections,
+            segments: segments.clone(),
             attempts: download.attempts,
             error: download.error.clone(),
             error_code: download.error_code.clone(),

@@ -134,6 +134,11 @@ impl Browser {
 
     /// Clicks the first element of that selector, as a person would: it must not be covered.
     pub(crate) async fn click(&self, selector: &str) {
+        let clicked = tokio::time::timeout(PATIENCE, self.click_patiently(selector)).await;
+        assert!(clicked.is_ok(), "{selector} is always covered by something on {}", self.path().await);
+    }
+
+    async fn click_patiently(&self, selector: &str) {
         loop {
             let element = self.element(selector).await;
             let path = format!("/element/{element}/click");

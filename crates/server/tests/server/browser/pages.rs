@@ -1,7 +1,5 @@
 //! What a person does on the pages, from the login to the bin.
 
-use std::time::Duration;
-
 use lorakeep_standin::{Fault, FileSpec, HfRepo, Options, Standin, Times};
 use serde_json::{Value, json};
 
@@ -211,62 +209,6 @@ async fn every_page_fits_a_phone_and_complains_of_nothing() {
     browser.click("#menu-toggle").await;
     browser.click("#menu a[href='/disk']").await;
     browser.wait_until("return location.pathname === '/disk'").await;
-    browser.close().await;
-}
-
-/// Texts that run a script where a page forgets to escape them.
-const PAYLOADS: [&str; 6] = [
-    "<img src=x onerror=window.pwned=1>",
-    "\"><svg onload=window.pwned=1>",
-    "'><script>window.pwned=1</script>",
-    "javascript:window.pwned=1",
-    "{{7*7}}${7*7}<math><mtext><table><mglyph><style><img src onerror=window.pwned=1>",
-    "\u{202e}gpj.exe</textarea><script>window.pwned=1</script>",
-];
-
-#[tokio::test(flavor = "multi_thread")]
-async fn nothing_that_a_stranger_writes_runs_in_a_page() {
-    let standin = Standin::start(Options::default()).await.expect("started");
-    let (server, browser) = studio_with(&standin, DESKTOP).await;
-    let entries: Vec<Value> = PAYLOADS
-        .iter()
-        .enumerate()
-        .map(|(index, payload)| {
-            json!({
-                "file": format!("x{index}' onmouseover=window.pwned=1 .safetensors"), "dest": "loras", "name": payload,
-                "base_model": payload, "tags": [payload], "trainedWords": [payload], "notes": payload,
-                "description": payload, "usage_tips": payload, "author": payload, "url": payload,
-            })
-        })
-        .collect();
-    let imported = server.import(&Value::Array(entries)).await.json();
-    assert_eq!(imported["total_added"], json!(PAYLOADS.len()), "{imported}");
-    let list = server.get("/api/admin/entries?limit=10").await.json();
-    let ids = list["items"]
-        .as_array()
-        .expect("a list")
-        .iter()
-        .map(|item| item["id"].as_str().expect("an id").to_owned());
-    let mut paths: Vec<String> = ids.map(|id| format!("/entries/{id}")).collect();
-    paths.extend(PAGES.iter().map(|(path, _)| (*path).to_owned()));
-    paths.push("/?view=list&sort=-size".to_owned());
-    // A search takes a few words only.
-    let all = PAYLOADS[..2].concat();
-    let encoded: String = url::form_urlencoded::byte_serialize(all.as_bytes()).collect();
-    paths.extend([
-        format!("/?q={encoded}&tag={encoded}"),
-        format!("/generation?image={encoded}"),
-        format!("/add?reference={encoded}"),
-    ]);
-    for path in paths {
-        browser.open(&path).await;
-        browser.wait_until("return document.readyState === 'complete'").await;
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        assert_eq!(browser.script("return window.pwned ?? null").await, Value::Null, "{path}");
-        let injected = "return document.querySelectorAll('main script, main [onerror], main [onload], main [onmouseover]').length";
-        assert_eq!(browser.script(injected).await, json!(0), "{path}");
-        assert_quiet(&browser).await;
-    }
     browser.close().await;
 }
 
