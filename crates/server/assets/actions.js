@@ -32,6 +32,9 @@ async function on_submit(event) {
   if (form.dataset.act) {
     event.preventDefault();
     await act(form, read_form(form, event.submitter));
+  } else if (form.dataset.upload) {
+    event.preventDefault();
+    await upload(form);
   } else if (form.hasAttribute("data-import")) {
     event.preventDefault();
     await import_catalog(form);
@@ -92,12 +95,24 @@ function reveal(dialog, answer) {
   dialog.addEventListener("close", () => put(() => ""), { once: true });
 }
 
+/** A form with a small file, as it is. */
+async function upload(form) {
+  try {
+    const answer = await call_with_form(...form.dataset.upload.split(" "), new FormData(form));
+    toast(fill(form.dataset.done, answer));
+    form.reset();
+    refresh();
+  } catch (error) {
+    toast(error.message, { bad: true });
+  }
+}
+
 /** A catalog file goes to the import as it is. */
 async function import_catalog(form) {
   const body = new FormData();
   body.append("file", form.elements.file.files[0]);
   try {
-    const answer = await call_with_form(`/api/admin/${form.elements.into.value}/import`, body);
+    const answer = await call_with_form("POST", `/api/admin/${form.elements.into.value}/import`, body);
     toast(`${answer.total_added} added, ${answer.skipped.length} skipped.`);
     for (const fault of answer.errors.slice(0, 3)) toast(`${fault.file || `entry ${fault.index}`}: ${fault.message}`, { bad: true });
     form.reset();

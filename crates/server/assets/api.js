@@ -11,8 +11,8 @@ export async function call(method, path, body) {
 }
 
 /** The same with a form of files. */
-export async function call_with_form(path, form) {
-  return read(await send(path, { method: "POST", headers: { Accept: "application/json" }, body: form }));
+export async function call_with_form(method, path, form) {
+  return read(await send(path, { method, headers: { Accept: "application/json" }, body: form }));
 }
 
 async function send(path, request) {

@@ -10,10 +10,22 @@ export function read_form(form, submitter) {
       if (field.checked) body[field.name].push(field.value);
       continue;
     }
+    if (field.dataset.type === "audience") { put_audience(body, field.value); continue; }
     const value = read_field(field);
-    if (value !== undefined) body[field.name] = value;
+    if (value !== undefined) put(body, field.name, value);
   }
   return { ...body, ...parsed(submitter?.dataset.body) };
+}
+
+/** `a.b` is a field within a field. */
+function put(body, name, value) {
+  const [first, rest] = name.split(".");
+  if (rest) (body[first] ??= {})[rest] = value; else body[first] = value;
+}
+
+/** A team alone, or everyone. */
+function put_audience(body, team) {
+  if (team === "") body.is_public = true; else body.team = team;
 }
 
 const parsed = (text) => (text ? JSON.parse(text) : {});
@@ -27,6 +39,7 @@ function read_field(field) {
   }
   const text = field.value.trim();
   switch (kind) {
+    case "none": return undefined;
     case "number": return text === "" ? undefined : Number(text);
     case "nullable": return text === "" ? null : text;
     case "nullable-number": return text === "" ? null : Number(text);

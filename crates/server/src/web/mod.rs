@@ -25,6 +25,8 @@ mod library_query;
 mod login;
 mod page;
 mod settings;
+mod style;
+mod styles;
 mod sync;
 mod teams;
 mod treemap;
@@ -57,6 +59,10 @@ fn pages() -> Router<App> {
         .route("/activity", get(activity::show))
         .route("/disk", get(disk::show))
         .route("/duplicates", get(duplicates::show))
+        .route("/styles", get(styles::list))
+        .route("/styles/new", get(style::show_new))
+        .route("/styles/template", get(style::show_template))
+        .route("/styles/{style}", get(style::show))
         .route("/teams", get(teams::list))
         .route("/teams/{id}", get(teams::show))
         .route("/settings", get(settings::show))

@@ -44,11 +44,12 @@ pub(super) struct MenuItem {
 }
 
 /// The pages in the order of the menu.
-const MENU: [(&str, &str, &str); 10] = [
+const MENU: [(&str, &str, &str); 11] = [
     ("/", "library", "Library"),
     ("/add", "plus", "Add"),
     ("/downloads", "download", "Downloads"),
     ("/generation", "picture", "Generation data"),
+    ("/styles", "style", "Styles"),
     ("/teams", "key", "Teams and keys"),
     ("/disk", "disk", "Disk"),
     ("/bin", "bin", "Bin"),
@@ -57,7 +58,7 @@ const MENU: [(&str, &str, &str); 10] = [
     ("/settings", "settings", "Settings"),
 ];
 /// Pages that begin a group of the menu: what is sold, what lies on the disk, the server itself.
-const GROUPS: [&str; 3] = ["/teams", "/disk", "/activity"];
+const GROUPS: [&str; 3] = ["/styles", "/disk", "/activity"];
 
 impl Frame {
     /// The frame of the page at `here`.

@@ -8,5 +8,6 @@ mod payloads;
 mod pictures;
 mod queue;
 mod size;
+mod styles;
 mod teams;
 mod walk;

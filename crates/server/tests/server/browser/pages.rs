@@ -11,7 +11,7 @@ pub(super) const PHONE: u32 = 360;
 const ENTER: &str = "\u{e007}";
 
 /// Pages that are in the menu or one click away, with what each shows.
-pub(super) const PAGES: [(&str, &str); 13] = [
+pub(super) const PAGES: [(&str, &str); 15] = [
     ("/", "Add"),
     ("/add", "From CivitAI or Hugging Face"),
     ("/downloads", "Downloads"),
@@ -24,7 +24,9 @@ pub(super) const PAGES: [(&str, &str); 13] = [
     ("/settings/adoption", "Nothing was taken over yet"),
     ("/settings/repository", "Nothing was fetched yet"),
     ("/duplicates", "Nothing is here twice"),
-    ("/teams", "There is no team yet"),
+    ("/teams", "Teams and keys"),
+    ("/styles", "Styles"),
+    ("/styles/new", "New style"),
 ];
 
 /// A server that works with the stand-in's world, and a browser in which somebody is logged in.

@@ -45,6 +45,7 @@ async fn poisoned() -> (Standin, TestServer, Vec<Look>) {
     looks.extend(poison_by_download(&server).await);
     looks.extend(poison_by_adoption(&server).await);
     looks.extend(poison_teams(&server).await);
+    looks.extend(poison_styles(&server).await);
     (standin, server, looks)
 }
 
@@ -209,9 +210,30 @@ async fn poison_teams(server: &TestServer) -> Vec<Look> {
     vec![look("/teams"), look(format!("/teams/{}", team["id"].as_str().expect("an id")))]
 }
 
+/// Styles for everyone and for a team; the page for a new one takes over what the entry says.
+async fn poison_styles(server: &TestServer) -> Vec<Look> {
+    let encoded = percent_encoding::utf8_percent_encode(FILE, percent_encoding::NON_ALPHANUMERIC);
+    let entry = server.get(&format!("/api/admin/entries/by-file/{encoded}")).await.json();
+    let id = entry["id"].as_str().expect("an id");
+    let body = json!({
+        "name": PAYLOADS[0], "entry": id, "team": PAYLOADS[0], "description": PAYLOADS[1..5].concat(),
+        "template": format!("{} {{prompt}}", PAYLOADS[2]),
+    });
+    let style = sent(server, Method::POST, "/api/admin/styles", &body).await;
+    let tried: String = url::form_urlencoded::byte_serialize(PAYLOADS[0].as_bytes()).collect();
+    vec![
+        look("/styles"),
+        look(format!("/styles/{}", style["id"].as_str().expect("an id"))),
+        look(format!("/styles?q={tried}")),
+        look(format!("/styles/new?entry={id}")),
+        look(format!("/styles/new?q={tried}")),
+        look(format!("/styles/template?template=%7B{tried}%7D")),
+    ]
+}
+
 /// Whether anything hostile became part of the page.
 const INJECTED: &str = "return [...document.querySelectorAll('main *, #toasts *, dialog *')].filter((one) => \
-    one.matches('script, iframe, object, embed, math, style, base, svg[onload], img:not([src^=\"/api/\"])') \
+    one.matches('script, iframe, object, embed, math, style, base, svg[onload], img:not([src^=\"/api/\"], [src^=\"/v1/previews/\"])') \
     || [...one.attributes].some(({ name }) => name.startsWith('on'))).map((one) => one.outerHTML)";
 const LINKS: &str =
     "return [...document.links].filter((link) => !/^https?:$/.test(link.protocol)).map((link) => link.href)";

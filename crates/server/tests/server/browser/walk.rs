@@ -1,4 +1,4 @@
-//! One person's whole way: from the login over a download to the bin and back, at a desk and on a phone.
+//! One person's whole way: from the login over a download, the bin and back to a style, at a desk and on a phone.
 
 use lorakeep_standin::{
     CivitFile, CivitImage, CivitModel, CivitVersion, Fault, FileSpec, LoraFamily, Options, Standin, Times,
@@ -44,6 +44,8 @@ async fn walk(width: u32) {
     evaluate(&browser).await;
     browser.open(&entry).await;
     delete_and_restore(&browser, width).await;
+    browser.open(&entry).await;
+    make_a_style(&browser).await;
     let wide = browser.script("return document.documentElement.scrollWidth > innerWidth").await;
     assert_eq!(wide, json!(false), "wider than its window");
     assert_quiet(&browser).await;
@@ -93,12 +95,23 @@ async fn delete_and_restore(browser: &Browser, width: u32) {
     browser.wait_for(".card .state", "Present").await;
 }
 
+async fn make_a_style(browser: &Browser) {
+    browser.click("a[href^='/styles/new']").await;
+    browser.wait_for("h1", "New style").await;
+    browser.type_into("#template", "{trigger_words}, {prompt}").await;
+    browser.wait_for("#template-shown", "ink wash, a lighthouse").await;
+    browser.click("form[data-act='POST /api/admin/styles'] .primary").await;
+    browser.wait_until("return /^\\/styles\\/lora_/.test(location.pathname)").await;
+    browser.wait_for("h1", "Ink Wash").await;
+    browser.wait_for(".top .state", "ready").await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_person_walks_from_the_login_to_the_bin_at_a_desk() {
+async fn a_person_walks_from_the_login_to_a_style_at_a_desk() {
     walk(DESKTOP).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_person_walks_from_the_login_to_the_bin_on_a_phone() {
+async fn a_person_walks_from_the_login_to_a_style_on_a_phone() {
     walk(PHONE).await;
 }
