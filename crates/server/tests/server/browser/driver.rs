@@ -160,6 +160,13 @@ impl Browser {
         self.command(Method::POST, &format!("/element/{element}/value"), Some(json!({ "text": text }))).await;
     }
 
+    /// Chooses an option of a list by its value.
+    pub(crate) async fn choose(&self, selector: &str, value: &str) {
+        self.element(selector).await;
+        let (selector, value) = (json!(selector), json!(value));
+        self.script(&format!("document.querySelector({selector}).value = {value}; return null")).await;
+    }
+
     /// Empties a field.
     pub(crate) async fn clear(&self, selector: &str) {
         let element = self.element(selector).await;

@@ -23,6 +23,7 @@ const PAYLOADS: [&str; 7] = [
 ];
 /// A file may be called that.
 const FILE: &str = "x' onmouseover=window.pwned=1 .safetensors";
+const PICKLE: &str = "evil' onmouseover=window.pwned=1 .pt";
 const IMAGE: u64 = 6661;
 const MODEL: u64 = 666;
 
@@ -37,7 +38,7 @@ async fn poisoned() -> (Standin, TestServer, Vec<Look>) {
     let standin = Standin::start(Options::default()).await.expect("started");
     poison_civitai(&standin);
     let pickle = [b"\x80\x02c", PAYLOADS[0].as_bytes(), b"\nsystem\n)R."].concat();
-    standin.add_repo(HfRepo::new("owner/repo").file(FileSpec::of_bytes("evil.pt", pickle)));
+    standin.add_repo(HfRepo::new("owner/repo").file(FileSpec::of_bytes(PICKLE, pickle)));
     let server = TestServer::start_downloading(&standin).await;
     let mut looks = poison_catalog(&server).await;
     looks.extend(poison_with_civitai(&standin, &server).await);
@@ -178,10 +179,11 @@ fn hostile_weights() -> Vec<u8> {
 
 /// A pickle whose module has a hostile name lies in quarantine, and its download says why.
 async fn poison_by_download(server: &TestServer) -> Vec<Look> {
-    let entry = json!([{"file": "evil.pt", "dest": "loras", "name": PAYLOADS[0], "source": "huggingface",
-        "hf_repo": "owner/repo", "hf_file": "evil.pt"}]);
+    let entry = json!([{"file": PICKLE, "dest": "loras", "name": PAYLOADS[0], "source": "huggingface",
+        "hf_repo": "owner/repo", "hf_file": PICKLE}]);
     server.import(&entry).await;
-    server.post("/api/admin/models/download/evil.pt").await;
+    let encoded = percent_encoding::utf8_percent_encode(PICKLE, percent_encoding::NON_ALPHANUMERIC);
+    server.post(&format!("/api/admin/models/download/{encoded}")).await;
     server.wait_for("/api/admin/quarantine", |page| page["total"] == 1).await;
     vec![look("/quarantine"), look("/downloads"), look("/activity")]
 }

@@ -47,7 +47,8 @@ async fn a_style_of_a_pair_is_made_for_a_team_and_changed() {
     browser.wait_for("form p", "the pair").await;
     browser.clear("#name").await;
     browser.type_into("#name", "Slow Drift").await;
-    browser.click("#audience option:nth-of-type(2)").await;
+    let team = server.registry.load_team("Night Studio").await.expect("made").id.to_string();
+    browser.choose("#audience", &team).await;
     browser.type_into("#steps", "24").await;
     browser.clear("#strength-low").await;
     browser.type_into("#strength-low", "0.6").await;
@@ -65,7 +66,7 @@ async fn a_style_of_a_pair_is_made_for_a_team_and_changed() {
         made["files"].as_array().expect("a list").iter().map(|file| &file["strength"]).collect();
     assert_eq!(strengths, [&json!(1.0), &json!(0.6)]);
     browser.clear("#steps").await;
-    browser.click("#audience option:nth-of-type(1)").await;
+    browser.choose("#audience", "").await;
     browser.click("#style-form .primary").await;
     browser.wait_for(".toast", "Saved").await;
     let changed = the_style(&server).await;

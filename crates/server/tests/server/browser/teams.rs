@@ -15,10 +15,9 @@ async fn take_key(browser: &Browser) -> String {
     browser.click("#new-key .icon").await;
     browser.wait_for(".toast", "Copied").await;
     browser.click("#new-key [data-close]").await;
-    let left = browser.script("return document.documentElement.outerHTML").await;
-    let key = key.as_str().expect("text").to_owned();
-    assert!(!left.as_str().expect("text").contains(&key), "the page forgets the key with its dialog");
-    key
+    // The page forgets it with its dialog.
+    browser.wait_until(&format!("return !document.documentElement.outerHTML.includes({key})")).await;
+    key.as_str().expect("text").to_owned()
 }
 
 async fn team_of(server: &TestServer, key: &str) -> Option<String> {
