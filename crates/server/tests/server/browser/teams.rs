@@ -73,7 +73,7 @@ async fn a_team_s_version_is_pinned_and_let_go_and_the_team_deleted() {
     browser.open("/teams").await;
     browser.click("tbody .name").await;
     for (chosen, pinned) in [("2026-05-15", Value::from("2026-05-15")), ("", Value::Null)] {
-        browser.script(&format!("document.querySelector('#version').value = '{chosen}'; return null")).await;
+        browser.choose("#version", chosen).await;
         browser.click("form[data-act^='PATCH'] button").await;
         let path = "/api/admin/teams/Night%20Studio";
         server.wait_for(path, |team| team["pinned_version"] == pinned).await;
