@@ -56,6 +56,10 @@ id! {
     EvaluationId
 }
 id! {
+    /// One generation of pictures of a style.
+    GenerationId
+}
+id! {
     /// One upload.
     UploadId
 }

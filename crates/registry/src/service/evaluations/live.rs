@@ -132,9 +132,9 @@ impl LiveEvaluation {
         Arc::clone(&self.flag)
     }
 
-    /// Comes when its end was asked for.
-    pub(super) async fn stopped(&self) {
-        self.cancel.cancelled().await;
+    /// Cancelled when its end was asked for.
+    pub(super) fn token(&self) -> &CancellationToken {
+        &self.cancel
     }
 
     pub(super) fn note(&self, what: &str, done: usize, total: usize) {

@@ -139,10 +139,7 @@ pub(super) fn explained(name: &str, error: EvaluateError) -> Error {
     }
 }
 
-/// The end that somebody asked for.
-pub(super) fn cancelled() -> Error {
-    Error::conflict("cancelled", "the evaluation was cancelled")
-}
+pub(super) use crate::service::prompts::cancelled;
 
 pub(super) fn is_cancelled(error: &Error) -> bool {
     matches!(error, Error::Conflict { code: "cancelled", .. })

@@ -31,6 +31,8 @@ const KNOWN: [&str; 16] = [
 ];
 /// Without these a grid would show the same picture everywhere.
 const NEEDED: [&str; 4] = ["prompt", "seed", "lora", "strength"];
+/// Placeholders of the two LoRAs of a pair, which a workflow for pictures of styles may hold beside the others.
+const KNOWN_OF_PAIRS: [&str; 4] = ["lora_high", "strength_high", "lora_low", "strength_low"];
 
 /// The workflow of checkpoints with everything in one file: SD 1.5, SDXL.
 pub(crate) fn checkpoint() -> Graph {
@@ -46,8 +48,17 @@ fn parsed(text: &str) -> Graph {
     serde_json::from_str(text).expect("a template of ours is an object")
 }
 
-/// What is wrong with somebody's workflow; empty when it can be used.
+/// What is wrong with somebody's workflow for an evaluation; empty when it can be used.
 pub(crate) fn faults(graph: &Graph) -> Vec<String> {
+    judge(graph, &NEEDED, &KNOWN)
+}
+
+/// What is wrong with a workflow for pictures of styles.
+pub(crate) fn style_faults(graph: &Graph) -> Vec<String> {
+    judge(graph, &NEEDED[..2], &[&KNOWN[..], &KNOWN_OF_PAIRS].concat())
+}
+
+fn judge(graph: &Graph, needed: &[&str], known: &[&str]) -> Vec<String> {
     let is_node = |node: &Value| node["class_type"].is_string() && node["inputs"].is_object();
     if graph.is_empty() || !graph.values().all(is_node) {
         let message = "the workflow must be in ComfyUI's API format: `Workflow`, `Export (API)` in its menu";
@@ -55,12 +66,12 @@ pub(crate) fn faults(graph: &Graph) -> Vec<String> {
     }
     let mut used = Vec::new();
     graph.values().for_each(|node| collect(node, &mut used));
-    let missing = NEEDED.iter().filter(|name| !used.iter().any(|used| used == *name));
+    let missing = needed.iter().filter(|name| !used.iter().any(|used| used == *name));
     let missing = missing.map(|name| format!("the workflow holds no placeholder `{{{{{name}}}}}`"));
-    let unknown = used.iter().filter(|name| !KNOWN.contains(&name.as_str()));
-    let known = KNOWN.join("`, `");
+    let unknown = used.iter().filter(|name| !known.contains(&name.as_str()));
+    let listed = known.join("`, `");
     missing
-        .chain(unknown.map(|name| format!("the placeholder `{{{{{name}}}}}` is not one of `{known}`")))
+        .chain(unknown.map(|name| format!("the placeholder `{{{{{name}}}}}` is not one of `{listed}`")))
         .collect()
 }
 
@@ -146,5 +157,9 @@ mod tests {
             json!({"1": {"class_type": "X", "inputs": {"a": "{{prompt}} {{lora}} {{strenght}} {{seed}}"}}});
         let found = faults(lacking.as_object().unwrap());
         assert!(found[0].contains("`{{strength}}`") && found[1].contains("`{{strenght}}`"), "{found:?}");
+        let of_a_pair = json!({"1": {"class_type": "X", "inputs": {
+            "a": "{{prompt}} {{seed}} {{lora_high}} {{strength_high}} {{lora_low}}"}}});
+        assert_eq!(style_faults(of_a_pair.as_object().unwrap()), [""; 0]);
+        assert!(faults(of_a_pair.as_object().unwrap()).len() > 2, "evaluations lay files side by side");
     }
 }

@@ -20,11 +20,11 @@ const LISTED: usize = 8;
 /// A workflow that the generator can run, but for what differs from picture to picture.
 #[derive(Debug, Clone)]
 pub(crate) struct Prepared {
-    pub(super) graph: Graph,
+    pub(in crate::service) graph: Graph,
     /// The same in every picture.
-    pub(super) fixed: BTreeMap<&'static str, Value>,
+    pub(in crate::service) fixed: BTreeMap<&'static str, Value>,
     /// What the generator calls the files of the request.
-    pub(super) loras: Vec<String>,
+    pub(in crate::service) loras: Vec<String>,
     pub(super) stats: SystemStats,
 }
 
@@ -39,16 +39,6 @@ impl Prepared {
 }
 
 impl Registry {
-    /// The generator's client.
-    pub(super) fn generator(&self) -> Result<&ComfyUi> {
-        self.inner.jobs.upstreams.comfyui.as_ref().ok_or_else(|| Error::Unavailable {
-            code: "generator_not_configured",
-            message:
-                "pictures need a generator; set `COMFYUI_URL` (or `--comfyui-url`) to the address of ComfyUI"
-                    .to_owned(),
-        })
-    }
-
     /// Makes sure that the generator can make the pictures.
     ///
     /// `Unavailable` when it does not answer, `Invalid` with the field whose node or file it lacks.
@@ -137,7 +127,9 @@ impl Lists<'_> {
     fn lora(&self, place: usize, subject: &Subject) -> Result<String> {
         let own = subject.path.strip_prefix(LORAS).and_then(|path| path.strip_prefix('/'));
         let own = own.unwrap_or(subject.path.as_str());
-        let Some(list) = self.behind("lora") else { return Ok(own.to_owned()) };
+        // The workflow of a pair has one loader for each role; all of them choose from the same files.
+        let list = ["lora", "lora_high", "lora_low"].iter().find_map(|name| self.behind(name));
+        let Some(list) = list else { return Ok(own.to_owned()) };
         choose(&list, own).ok_or_else(|| {
             let message = format!(
                 "the LoRA `{own}` is not visible to the generator; let it look into this models folder \
