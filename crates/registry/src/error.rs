@@ -37,6 +37,8 @@ pub enum Thing {
     Upload,
     /// An evaluation, named by its id.
     Evaluation,
+    /// A generation of pictures, named by its id.
+    Generation,
     /// A style, named by its id or slug.
     Style,
     /// A pair of LoRAs, named by its id.
@@ -161,6 +163,7 @@ impl fmt::Display for Thing {
             Self::TeamKey => "key",
             Self::Upload => "upload",
             Self::Evaluation => "evaluation",
+            Self::Generation => "generation",
             Self::Style => "style",
             Self::Pair => "pair",
         })

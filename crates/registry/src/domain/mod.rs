@@ -46,8 +46,8 @@ pub use generation::{
     Dependency, DependencySource, clean_prompt, dependencies, inferred_process, workflow_type,
 };
 pub use ids::{
-    AdoptionId, BinItemId, DownloadId, EditId, EntryId, EvaluationId, QuarantineId, TeamId, TeamKeyId,
-    UploadId,
+    AdoptionId, BinItemId, DownloadId, EditId, EntryId, EvaluationId, GenerationId, QuarantineId, TeamId,
+    TeamKeyId, UploadId,
 };
 pub use media::{MediaFormat, SNIFFED_BYTES};
 pub use merge::{FieldConflict, MergedEntry, merge_entry};
@@ -62,8 +62,9 @@ pub(crate) use repo_home::is_category_folder;
 pub use search::{Dimension, EntryFilter, EntryQuery, Selection, Sort, SortField};
 pub use sidecar::SidecarFlavour;
 pub use style::{
-    GenerationSettings, PromptTemplate, Style, StyleAudience, StyleFile, StyleId, StyleStrengths,
-    TemplateValues, parse_slug, slug_candidates, style_description, style_name,
+    GenerationSettings, GenerationState, MAX_GENERATED_PICTURES, PromptTemplate, Style, StyleAudience,
+    StyleFile, StyleId, StyleStrengths, TemplateValues, idempotency_key, judge_negative, judge_pictures,
+    judge_side, parse_slug, slug_candidates, style_description, style_name,
 };
 pub use team::{
     ApiVersion, KEY_PREFIX, KEY_SECRET_CHARACTERS, KeyShape, LEGACY_KEY_PREFIX, Team, TeamKey, TeamScope,

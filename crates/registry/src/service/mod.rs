@@ -20,6 +20,7 @@ mod environment;
 mod evaluations;
 mod events;
 mod gallery;
+mod generations;
 mod hashing;
 mod health;
 mod identification;
@@ -34,6 +35,7 @@ mod picture;
 mod placement;
 mod presence;
 mod program;
+mod prompts;
 mod quarantine;
 mod recent;
 mod search;
@@ -96,6 +98,7 @@ pub use gallery::{
     GalleryFilter, GalleryImage, GalleryProgress, GalleryRequest, GallerySummaries, GallerySummary,
     MediaFile, ModelGallery, SearchMode, ThumbnailProgress,
 };
+pub use generations::{GeneratedImage, Generation, GenerationPlan, GenerationRequest, shown_generation_id};
 pub use hashing::HashingProgress;
 pub use identification::{
     FileFacts, FoundVersion, IdentificationReport, LookedUp, LookupReport, TriggerWordFact, hash_file,
@@ -164,6 +167,7 @@ pub(crate) struct Inner {
     verification: std::sync::Mutex<Option<verification::Run>>,
     pub(crate) studio: studio::Studio,
     pub(crate) evaluations: evaluations::live::Evaluations,
+    generations: generations::Generations,
     /// Held by whoever gives an upload its name and place.
     upload_turn: tokio::sync::Mutex<()>,
     /// Uploads in pieces that somebody works on.

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::evaluations::live::Evaluations;
+use super::generations::Generations;
 use super::health::HealthReasons;
 use super::recent::Recent;
 use super::studio::Studio;
@@ -70,6 +71,7 @@ impl Registry {
                 jobs,
                 studio: Studio::default(),
                 evaluations: Evaluations::default(),
+                generations: Generations::default(),
                 upload_turn: Mutex::default(),
                 open_uploads: OpenUploads::default(),
                 verification: std::sync::Mutex::default(),
@@ -91,6 +93,7 @@ impl Registry {
         registry.open_uploads().await?;
         registry.open_resumable().await?;
         registry.open_evaluations().await?;
+        registry.open_generations().await?;
         registry.open_styles().await?;
         Ok(registry)
     }
@@ -104,6 +107,7 @@ impl Registry {
         self.start_studio();
         self.start_uploads();
         self.start_evaluations();
+        self.start_generations();
     }
 
     /// Stops claiming jobs, parks running transfers (their journals are written), flushes the catalog files, closes the

@@ -16,6 +16,7 @@ mod events;
 mod file_facts;
 mod files;
 mod gallery;
+mod generations;
 mod merged;
 mod metadata;
 mod quarantine;
@@ -45,6 +46,7 @@ pub(crate) use evaluations::{CellState, ResultKey, StoredCell, StoredEvaluation,
 pub(crate) use events::StoredEvent;
 pub(crate) use file_facts::OfFile;
 pub(crate) use gallery::{GallerySums, StoredImage};
+pub(crate) use generations::StoredGeneration;
 pub(crate) use metadata::StoredFetch;
 pub(crate) use quarantine::StoredQuarantined;
 pub(crate) use resumable::{ResumableFilter, ResumableState, StoredFailure, StoredResumable};

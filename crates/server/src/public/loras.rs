@@ -90,7 +90,7 @@ async fn answer(page: Arc<Page>, headers: &HeaderMap) -> Result<Response, Public
 }
 
 /// Where this server is, as its callers see it: the configured address, else the one that was called.
-fn base_of(app: &App, parts: &Parts) -> String {
+pub(super) fn base_of(app: &App, parts: &Parts) -> String {
     let server = &app.registry().config().server;
     if let Some(url) = &server.public_url {
         return url.as_str().trim_end_matches('/').to_owned();

@@ -5,6 +5,7 @@
 
 mod access;
 mod envelope;
+mod generations;
 mod loras;
 mod pages;
 mod previews;
@@ -31,6 +32,10 @@ pub(crate) fn routes(app: &App) -> Router<App> {
         .route("/v1/loras", get(loras::list))
         .route("/v1/loras/{lora}", get(loras::show))
         .route("/v1/loras/{lora}/render", post(render::render))
+        .route("/v1/generations", get(generations::list).post(generations::create))
+        .route("/v1/generations/{id}", get(generations::show))
+        .route("/v1/generations/{id}/cancel", post(generations::cancel))
+        .route("/v1/generations/{id}/images/{place}", get(generations::image))
         .route_layer(from_fn_with_state(app.clone(), access::admit))
         .route("/v1/previews/{name}", get(previews::send))
 }

@@ -1,6 +1,7 @@
 //! Styles: what a studio shows its customers of a LoRA or of a pair.
 
 mod defaults;
+mod generation;
 mod id;
 mod slug;
 mod template;
@@ -11,6 +12,9 @@ use super::{EntryId, ModelPath, PairRole, TeamId};
 use crate::error::{Error, Result};
 
 pub use defaults::{GenerationSettings, StyleStrengths};
+pub use generation::{
+    GenerationState, MAX_GENERATED_PICTURES, idempotency_key, judge_negative, judge_pictures, judge_side,
+};
 pub use id::StyleId;
 pub use slug::{parse_slug, slug_candidates};
 pub use template::{PromptTemplate, TemplateValues};

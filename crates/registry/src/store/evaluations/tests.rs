@@ -141,4 +141,12 @@ both_databases! {
         store.insert_cells(id, &[cell(0), cell(1)]).await.unwrap();
         assert_eq!(store.list_cells(id).await.unwrap(), [cell(0), done]);
     }
+
+    async fn what_is_known_of_a_base_grows(store: Store) {
+        let base = ResultKey { kind: "base", ..key("sdxl:1:2:3") };
+        store.replace_result(&base, r#"{"a":1}"#, now()).await.unwrap();
+        store.replace_result(&base, r#"{"a":1,"b":2}"#, now()).await.unwrap();
+        assert_eq!(store.find_result(&base).await.unwrap().unwrap().document, r#"{"a":1,"b":2}"#);
+        assert_eq!(store.find_result(&key("sdxl:1:2:3")).await.unwrap(), None, "it is no report");
+    }
 }

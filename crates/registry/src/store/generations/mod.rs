@@ -11,17 +11,21 @@ use super::{Lease, Store, on_db};
 use crate::domain::{GenerationId, GenerationState, TeamId};
 use crate::error::{Error, Result};
 
-const COLUMNS: &str = "id, team_id, state, idempotency_key, request_sha256, plan, pictures, is_cancelled, error_code,
+const COLUMNS: &str =
+    "id, team_id, state, idempotency_key, request_sha256, plan, pictures, is_cancelled, error_code,
     error, created_at, started_at, finished_at";
-const INSERT: &str = "INSERT INTO generations (id, team_id, state, idempotency_key, request_sha256, plan, pictures,
+const INSERT: &str =
+    "INSERT INTO generations (id, team_id, state, idempotency_key, request_sha256, plan, pictures,
         is_cancelled, created_at)
     VALUES ($1, $2, 'queued', $3, $4, $5, $6, FALSE, $7) ON CONFLICT DO NOTHING";
 const TOUCH: &str = "UPDATE generations SET pictures = $3, lease_until = $4
     WHERE id = $1 AND holder = $2 AND state = 'running' RETURNING is_cancelled";
-const FINISH: &str = "UPDATE generations SET state = $3, pictures = $4, error_code = $5, error = $6, finished_at = $7,
+const FINISH: &str =
+    "UPDATE generations SET state = $3, pictures = $4, error_code = $5, error = $6, finished_at = $7,
         holder = NULL, lease_until = NULL
     WHERE id = $1 AND holder = $2 AND state = 'running'";
-const CANCEL_WAITING: &str = "UPDATE generations SET state = 'cancelled', is_cancelled = TRUE, finished_at = $2
+const CANCEL_WAITING: &str =
+    "UPDATE generations SET state = 'cancelled', is_cancelled = TRUE, finished_at = $2
     WHERE id = $1 AND state = 'queued'";
 const ASK_FOR_END: &str = "UPDATE generations SET is_cancelled = TRUE WHERE id = $1 AND state = 'running'";
 const REQUEUE: &str = "UPDATE generations SET state = 'queued', holder = NULL, lease_until = NULL
@@ -171,7 +175,11 @@ impl Store {
     }
 
     /// Writes the end of a running one, if this holder still has it.
-    pub(crate) async fn finish_generation(&self, generation: &StoredGeneration, holder: &str) -> Result<bool> {
+    pub(crate) async fn finish_generation(
+        &self,
+        generation: &StoredGeneration,
+        holder: &str,
+    ) -> Result<bool> {
         let rows = on_db!(&self.write, pool => {
             let query = sqlx::query(FINISH)
                 .bind(generation.id.0)
@@ -197,7 +205,11 @@ impl Store {
 
     /// Puts those back into the queue whose holder died: all of this installation's at its start, others' when their
     /// lease has run out.
-    pub(crate) async fn requeue_abandoned_generations(&self, holder: &str, now: DateTime<Utc>) -> Result<u64> {
+    pub(crate) async fn requeue_abandoned_generations(
+        &self,
+        holder: &str,
+        now: DateTime<Utc>,
+    ) -> Result<u64> {
         let rows = on_db!(&self.write, pool => {
             let query = sqlx::query(REQUEUE).bind(holder).bind(now);
             query.execute(pool).await.map(|result| result.rows_affected())

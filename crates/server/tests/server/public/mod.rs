@@ -1,6 +1,7 @@
 //! The public API as a studio's customers call it.
 
 mod access;
+mod generations;
 mod list;
 mod previews;
 mod render;

@@ -61,7 +61,7 @@ pub struct ImageRequest {
 }
 
 /// One prompt.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PromptRequest {
     /// What is to be seen.
@@ -127,6 +127,27 @@ fn default_timeout() -> u64 {
 }
 
 impl ImageRequest {
+    /// Pictures of these prompts with everything else as it is usual.
+    pub(in crate::service) fn of(prompts: Vec<PromptRequest>) -> Self {
+        Self {
+            template: Template::default(),
+            base_model: None,
+            text_encoders: Vec::new(),
+            vae: None,
+            prompts,
+            seeds: default_seeds(),
+            strengths: default_strengths(),
+            width: None,
+            height: None,
+            steps: default_steps(),
+            cfg: None,
+            sampler: default_sampler(),
+            scheduler: None,
+            max_cells: default_cells(),
+            timeout_seconds: default_timeout(),
+        }
+    }
+
     /// The strengths with the baseline first, each once, in rising order.
     pub fn strengths(&self) -> Vec<f64> {
         let mut strengths = self.strengths.clone();
