@@ -1,7 +1,7 @@
 //! The workflow of a generation: the operator's own for the base model, else one of ours.
 //!
 //! `<data>/workflows/<family>.json` is a workflow in ComfyUI's API format with placeholders for base models of that
-//! family (`sdxl`, `flux1`, `wan22-i2v`: the ids of `data/base_models.toml`), `default.json` for all others.
+//! family (`sdxl`, `flux1`, `wan-14b`: the ids of `data/base_models.toml`), `default.json` for all others.
 
 use std::collections::BTreeMap;
 use std::fs;

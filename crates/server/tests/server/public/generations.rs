@@ -128,8 +128,8 @@ async fn a_style_becomes_pictures_that_its_team_alone_can_fetch() {
         assert_eq!(atelier.shop.server.anonymous(Method::GET, path).send().await.status, 401);
     }
     assert_eq!(atelier.shop.get(&format!("{PATH}/{id}/images/2")).await.status, 404);
-    let other =
-        |path: String| async { atelier.shop.call(Method::GET, &path, &atelier.shop.other_key).send().await };
+    let shop = &atelier.shop;
+    let other = |path: String| async move { shop.call(Method::GET, &path, &shop.other_key).send().await };
     assert_eq!(other(format!("{PATH}/{id}")).await.status, 404);
     assert_eq!(other(PATH.to_owned()).await.json()["total"], 0);
     let listed = atelier.shop.get(PATH).await.json();
@@ -156,8 +156,9 @@ async fn a_request_that_is_sent_twice_under_one_key_is_made_once() {
     assert_ne!(theirs.json()["id"], json!(id), "keys are a team's own");
     let wrong = atelier.ask_as(&key, "a b", &fox()).await;
     assert_eq!((wrong.status.as_u16(), &wrong.json()["error"]["code"]), (400, &json!("bad_idempotency_key")));
+    let body = fox();
     let (one, two) =
-        tokio::join!(atelier.ask_as(&key, "order-2", &fox()), atelier.ask_as(&key, "order-2", &fox()));
+        tokio::join!(atelier.ask_as(&key, "order-2", &body), atelier.ask_as(&key, "order-2", &body));
     assert_eq!(one.json()["id"], two.json()["id"], "also at the same moment");
 }
 
@@ -301,7 +302,7 @@ async fn a_picture_that_fails_is_told_and_the_others_come() {
     assert_eq!((&made["status"], &made["error"]), (&json!("completed"), &Value::Null), "{made}");
     assert_eq!(made["images"][0]["error"], "node 3 (`KSampler`): out of memory");
     assert!(made["images"][0]["url"].is_null() && made["images"][1]["url"].is_string());
-    atelier.standin.generation_fault(atelier.standin.prompts_accepted(), error("no VAE"), Times::Always);
+    atelier.standin.generation_fault(0, error("no VAE"), Times::Always);
     let failed = atelier.until_over(&atelier.begin(&fox()).await).await;
     assert_eq!((&failed["status"], &failed["error"]["code"]), (&json!("failed"), &json!("generator_failed")));
 }
