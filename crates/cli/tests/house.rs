@@ -112,6 +112,36 @@ fn surfaces_never_import_each_other() {
 }
 
 #[test]
+fn programs_are_started_in_one_place_alone() {
+    let starter = "registry/src/service/program.rs";
+    let mut breaches = Vec::new();
+    for (name, _) in DEPENDENCIES {
+        for (file, text) in sources(&crates().join(name).join("src")) {
+            let is_test =
+                file.ends_with("tests.rs") || file.components().any(|part| part.as_os_str() == "tests");
+            if is_test || file.ends_with(starter) {
+                continue;
+            }
+            let ways = named_paths(&text).into_iter().filter(|path| starts_programs(path));
+            breaches.extend(ways.map(|way| format!("{}: `{way}`", file.display())));
+        }
+    }
+    assert!(breaches.is_empty(), "`{starter}` alone starts programs:\n{}", breaches.join("\n"));
+    let text = fs::read_to_string(crates().join(starter)).expect("it is there");
+    let (code, _) = text.split_once("#[cfg(test)]").expect("its tests follow");
+    let named: Vec<&str> = code.split("=> \"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert_eq!(named, ["git", "ffmpeg"], "a third program has to be argued for in `docs/hardening.md`");
+}
+
+/// Whether a path is a way to start a program or to become one.
+fn starts_programs(path: &str) -> bool {
+    let parts: Vec<&str> = path.split("::").collect();
+    let is_command = parts.windows(2).any(|pair| pair == ["process", "Command"]);
+    is_command
+        || ["CommandExt", "posix_spawn", "execve", "execvp", "fork"].iter().any(|way| parts.contains(way))
+}
+
+#[test]
 fn a_crate_depends_only_on_what_lies_below_it() {
     for (name, allowed) in DEPENDENCIES {
         let manifest =

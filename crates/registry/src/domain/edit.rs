@@ -144,8 +144,8 @@ impl EditedFields {
 
 /// What was said last stands again; without that, nothing does.
 fn give_back(document: &mut EntryDocument, sayings: &Sayings, field: &str) {
-    match sayings.said.get(field) {
-        Some(said) => document.set(field, said.clone()),
+    match sayings.last_said(document, field) {
+        Some(said) => document.set(field, said),
         None => document.remove(field),
     }
 }

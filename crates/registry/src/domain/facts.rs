@@ -119,16 +119,22 @@ impl FactOrigin {
 }
 
 impl Sayings {
+    /// What was said last of a field by anybody but a user: by a fetch or a sidecar, else by the file, whose word stands
+    /// in the entry itself.
+    pub fn last_said(&self, document: &EntryDocument, field: &str) -> Option<Value> {
+        self.said.get(field).cloned().or_else(|| said_by_file(document, field))
+    }
+
     /// Whether a field holds a user's word. The only place that knows.
     pub fn is_users(&self, document: &EntryDocument, field: &str) -> bool {
-        let differs = |said: &Value| match (said, document.get(field)) {
+        let differs = |said: Value| match (&said, document.get(field)) {
             // A list that has all that was said only got more.
             (Value::Array(said), Some(own)) => {
                 !said.iter().all(|word| own.texts().any(|own| Some(own) == word.as_str()))
             }
             (said, own) => own.is_none_or(|own| own != *said),
         };
-        self.users.contains(field) || self.said.get(field).is_some_and(differs)
+        self.users.contains(field) || self.last_said(document, field).is_some_and(differs)
     }
 
     /// Who says what stands in a field.
@@ -138,8 +144,11 @@ impl Sayings {
         }
         match self.origins.get(field) {
             Some(origin) => *origin,
+            None if !self.said.contains_key(field) => match said_by_file(document, field) {
+                Some(_) => FactOrigin::File,
+                None => FactOrigin::Catalog,
+            },
             // Facts that were fetched before their origin was kept.
-            None if !self.said.contains_key(field) => FactOrigin::Catalog,
             None if document.id("civitai_version_id").is_some() => FactOrigin::Civitai,
             None => FactOrigin::HuggingFace,
         }
@@ -150,6 +159,14 @@ impl Sayings {
         self.said.extend(taken.said);
         self.origins.extend(taken.origins);
     }
+}
+
+/// What identification filled a field with, as the entry notes it: in the transaction that fills it, and also where the
+/// entry goes by its catalog file.
+fn said_by_file(document: &EntryDocument, field: &str) -> Option<Value> {
+    let Value::Object(mut identified) = document.get("identified")?.to_value() else { return None };
+    let filled = identified.get("filled")?.as_array()?.iter().any(|name| name == field);
+    if filled { identified.remove(field) } else { None }
 }
 
 impl Facts {
@@ -219,15 +236,7 @@ impl Work<'_> {
 
     /// Whether the value was read from the file, where an upstream knows better: keys do not tell Pony from SDXL.
     fn is_of_file(&self, field: &str) -> bool {
-        let Some(Value::Object(identified)) = self.document.get("identified").map(FieldValue::to_value)
-        else {
-            return false;
-        };
-        let filled = identified.get("filled").and_then(Value::as_array);
-        filled.is_some_and(|filled| filled.iter().any(|name| name == field))
-            && identified
-                .get(field)
-                .is_some_and(|said| self.document.get(field).is_some_and(|own| own == *said))
+        self.sayings.origin_of(self.document, field) == FactOrigin::File
     }
 
     /// Sets a text to what is said, unless a user said otherwise.

@@ -28,6 +28,7 @@ pub(crate) mod search;
 mod sidecar;
 mod style;
 mod team;
+mod twins;
 mod upload;
 
 pub use lorakeep_weights::Sha256;

@@ -16,6 +16,7 @@ mod search;
 mod tests;
 mod vocabulary;
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
@@ -154,6 +155,12 @@ impl Library {
     pub(crate) fn published(&self, path: &ModelPath) -> Option<Sha256> {
         let own = self.entries_at(path).iter().find_map(|entry| entry.document.sha256());
         own.or_else(|| self.presence.published(path))
+    }
+
+    /// Another path, of an entry or a file, that a file system may take for this one.
+    pub(crate) fn twin_of(&self, path: &ModelPath) -> Option<&ModelPath> {
+        let mut known = self.by_path.keys().map(Borrow::borrow).chain(self.presence.files().keys());
+        known.find(|known| *known != path && known.is_twin_of(path))
     }
 
     /// Every regular file below the models root.

@@ -1,4 +1,5 @@
-//! Running a helper program with a bound in time. Arguments are fixed by the caller; there is no shell.
+//! Running a helper program with a bound in time: the only place that starts programs, and the only programs that are
+//! started. Arguments are fixed by the caller; there is no shell.
 
 use std::io::{self, Read};
 use std::process::{Child, Command, Stdio};
@@ -10,6 +11,31 @@ const GLANCE: Duration = Duration::from_millis(10);
 const MOST_OUTPUT: u64 = 16 << 20;
 /// The most of its complaints that is kept, bytes.
 const MOST_WORDS: u64 = 300;
+
+/// Every program that is ever started, found on the `PATH`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Program {
+    /// Looks for updates of the configured repository.
+    Git,
+    /// Makes the thumbnail of a video.
+    Ffmpeg,
+}
+
+impl Program {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Git => "git",
+            Self::Ffmpeg => "ffmpeg",
+        }
+    }
+
+    /// A call of it that reads nothing from us.
+    pub(crate) fn call(self) -> Command {
+        let mut command = Command::new(self.name());
+        command.stdin(Stdio::null());
+        command
+    }
+}
 
 /// How a program ended.
 #[derive(Debug, Clone, PartialEq, Eq)]

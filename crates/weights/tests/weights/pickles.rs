@@ -174,3 +174,86 @@ pub(crate) fn two_tensors() -> Vec<u8> {
         .raw(b"u")
         .stop()
 }
+
+/// The five parts of a file from before torch 1.6, and its storages.
+pub(crate) fn legacy(object: Vec<u8>, storages: &[(&str, u64, usize)]) -> Vec<u8> {
+    let mut bytes =
+        b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19\x2e\x80\x02M\xe9\x03.".to_vec();
+    bytes.extend(
+        Pickle::new()
+            .raw(b"}")
+            .put()
+            .raw(b"(")
+            .short_text("protocol_version")
+            .put()
+            .int(1001)
+            .short_text("little_endian")
+            .put()
+            .raw(b"\x88")
+            .short_text("type_sizes")
+            .put()
+            .raw(b"}")
+            .put()
+            .raw(b"(")
+            .short_text("short")
+            .put()
+            .int(2)
+            .short_text("int")
+            .put()
+            .int(4)
+            .short_text("long")
+            .put()
+            .int(4)
+            .raw(b"uu")
+            .stop(),
+    );
+    bytes.extend(object);
+    let keys = storages
+        .iter()
+        .fold(Pickle::new().raw(b"]").put().raw(b"("), |keys, (key, _, _)| keys.short_text(key).put());
+    bytes.extend(keys.raw(b"e").stop());
+    for (_, count, size) in storages {
+        bytes.extend(count.to_le_bytes());
+        bytes.resize(bytes.len() + size, 7);
+    }
+    bytes
+}
+
+/// Two tensors as torch 0.4 wrote them under Python 2.
+pub(crate) fn legacy_object() -> Vec<u8> {
+    let first = |pickle: Pickle| pickle.legacy_storage("FloatStorage", "94213", 6);
+    Pickle::new()
+        .global("collections", "OrderedDict")
+        .put()
+        .raw(b"]")
+        .put()
+        .raw(b"(]")
+        .put()
+        .raw(b"(")
+        .short_text("weight")
+        .put()
+        .tensor_of(first, 0, &[2, 3], &[3, 1])
+        .raw(b"e]")
+        .put()
+        .raw(b"(")
+        .short_text("old")
+        .put()
+        .global("torch._utils", "_rebuild_tensor")
+        .put()
+        .raw(b"(")
+        .legacy_storage("HalfStorage", "94214", 2)
+        .int(0)
+        .ints(&[2])
+        .put()
+        .ints(&[1])
+        .put()
+        .raw(b"t")
+        .put()
+        .raw(b"R")
+        .put()
+        .raw(b"ee\x85")
+        .put()
+        .raw(b"R")
+        .put()
+        .stop()
+}

@@ -5,8 +5,7 @@ use std::time::Duration;
 use lorakeep_weights::{Limits, Verdict, admit, examine};
 use proptest::prelude::*;
 
-use crate::benign::{legacy, legacy_object};
-use crate::pickles::{Pickle, two_tensors};
+use crate::pickles::{Pickle, legacy, legacy_object, two_tensors};
 use crate::zips::Zip;
 
 fn zip_file() -> Vec<u8> {

@@ -26,7 +26,8 @@ pub(in crate::service) enum Place {
     Free(ModelPath),
 }
 
-/// Chooses a path: the wished one, else one with a suffix. `is_same` knows an entry that is the same file.
+/// Chooses a path: the wished one, else one with a suffix; none beside a twin, which some file systems take for it.
+/// `is_same` knows an entry that is the same file.
 ///
 /// `Conflict` (`exists`) when all are taken.
 pub(in crate::service) fn free_path(
@@ -42,6 +43,7 @@ pub(in crate::service) fn free_path(
             Some(entry) if is_same(entry) => return Ok(Place::Taken(Arc::clone(entry))),
             Some(_) => {}
             None if is_another_file(library, &path, wish.sha256) => {}
+            None if library.twin_of(&path).is_some() => {}
             None => return Ok(Place::Free(path)),
         }
     }

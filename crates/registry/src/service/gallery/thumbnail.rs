@@ -2,14 +2,13 @@
 
 use std::io::Cursor;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use image::codecs::jpeg::JpegEncoder;
 
 use crate::domain::MediaFormat;
 use crate::service::picture::decode;
-use crate::service::program::{Ended, run_bounded};
+use crate::service::program::{Ended, Program, run_bounded};
 
 /// Pixels.
 const WIDTH: u32 = 300;
@@ -40,12 +39,18 @@ fn small_picture(path: &Path) -> Result<Vec<u8>, String> {
 /// `ffmpeg` reads this one file and nothing else, and writes to its output.
 fn first_frame(path: &Path) -> Result<Vec<u8>, String> {
     let scale = format!("scale={WIDTH}:-2");
-    let mut command = Command::new("ffmpeg");
-    command
-        .args(["-nostdin", "-v", "error", "-protocol_whitelist", "file,pipe", "-i"])
-        .arg(path)
-        .args(["-frames:v", "1", "-vf", &scale, "-f", "image2pipe", "-c:v", "mjpeg", "-"])
-        .stdin(Stdio::null());
+    let mut command = Program::Ffmpeg.call();
+    command.args(["-nostdin", "-v", "error", "-protocol_whitelist", "file,pipe", "-i"]).arg(path).args([
+        "-frames:v",
+        "1",
+        "-vf",
+        &scale,
+        "-f",
+        "image2pipe",
+        "-c:v",
+        "mjpeg",
+        "-",
+    ]);
     match run_bounded(command, PATIENCE) {
         Ok(Ended { is_success: true, stdout, .. })
             if MediaFormat::sniff(&stdout) == Some(MediaFormat::Jpeg) =>

@@ -3,7 +3,7 @@
 //! After an upload, a download and a look at the disk, what is new is read soon. What was read is kept with the file's
 //! stamp, so a killed process loses one batch, and a file is read again only when size, time or inode changed.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::sync::atomic::AtomicU64;
@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 
 use super::{FileFacts, Words, fill, inspect_file};
-use crate::domain::{CatalogName, Entry, FileStamp, ModelPath};
+use crate::domain::{CatalogName, Entry, EntryId, FileStamp, ModelPath, Sayings};
 use crate::error::{Error, Result};
 use crate::files::stamp_at;
 use crate::library::{CatalogChange, Placed};
@@ -207,13 +207,15 @@ impl Registry {
         let turn = self.catalog_turn().await;
         let mut changes: Vec<CatalogChange> =
             CatalogName::ALL.into_iter().map(|name| CatalogChange::of(name, self.next_head(name))).collect();
-        let mut filled = 0;
+        let sayings = self.sayings_at(said.iter().map(|(path, _)| path)).await?;
+        let (mut filled, nothing) = (0, Sayings::default());
         {
             let library = self.library();
             for (path, facts) in said {
                 for entry in library.entries_at(path) {
                     let mut document = entry.document.clone();
-                    if !fill(&mut document, facts, Words::Named) {
+                    let sayings = sayings.get(&entry.id).unwrap_or(&nothing);
+                    if !fill(&mut document, facts, Words::Named, sayings) {
                         continue;
                     }
                     let Some(old) = library.placed(entry.id) else { continue };
@@ -238,6 +240,15 @@ impl Registry {
             tracing::info!(entries = filled, "entries got what their files say");
         }
         Ok(filled)
+    }
+
+    /// Who said what of the entries of these files.
+    async fn sayings_at(&self, paths: impl Iterator<Item = &ModelPath>) -> Result<HashMap<EntryId, Sayings>> {
+        let ids: Vec<EntryId> = {
+            let library = self.library();
+            paths.flat_map(|path| library.entries_at(path)).map(|entry| entry.id).collect()
+        };
+        self.inner.store.load_sayings(&ids).await
     }
 
     /// Reads which files are known, and where CivitAI and the file differ, from the database.

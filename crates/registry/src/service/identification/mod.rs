@@ -13,7 +13,7 @@ use lorakeep_weights::{Examination, Hashes, Limits, examine, hashes, identify};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::domain::EntryDocument;
+use crate::domain::{EntryDocument, Sayings};
 
 pub use job::IdentificationReport;
 pub(crate) use job::Identifications;
@@ -170,28 +170,21 @@ pub(super) enum Words {
     Named,
 }
 
-/// Fills what the entry lacks; what somebody wrote stays. What was filled is noted in `identified`. Answers whether
-/// anything was.
-fn fill(document: &mut EntryDocument, facts: &FileFacts, words: Words) -> bool {
-    let mut filled: Vec<&str> = Vec::new();
-    if document.base_model().is_empty()
-        && facts.confidence >= SURE
-        && let Some(base_model) = &facts.base_model
+/// Fills what the entry lacks; what somebody wrote stays, and what a user took out stays out. What was filled is noted in
+/// `identified`. Answers whether anything was.
+fn fill(document: &mut EntryDocument, facts: &FileFacts, words: Words, sayings: &Sayings) -> bool {
+    let mut filled: Vec<&'static str> = Vec::new();
+    if let Some(base_model) = facts.base_model.as_deref().filter(|_| facts.confidence >= SURE)
+        && document.base_model().is_empty()
+        && !sayings.is_users(document, "base_model")
     {
-        document.set("base_model", base_model.as_str());
+        document.set("base_model", base_model);
         filled.push("base_model");
     }
-    let is_wanted = |word: &&TriggerWordFact| words == Words::All || word.count.is_none();
-    let own: Vec<&str> = facts
-        .trigger_words
-        .iter()
-        .filter(is_wanted)
-        .take(TRIGGER_WORDS)
-        .map(|word| word.word.as_str())
-        .collect();
+    let own = words_of(facts, words);
     let has_words =
         ["trigger_words", "trainedWords"].iter().any(|field| document.texts(field).next().is_some());
-    if !has_words && !own.is_empty() {
+    if !own.is_empty() && !has_words && !sayings.is_users(document, "trigger_words") {
         document.set("trigger_words", own);
         filled.push("trigger_words");
     }
@@ -201,29 +194,38 @@ fn fill(document: &mut EntryDocument, facts: &FileFacts, words: Words) -> bool {
     !filled.is_empty()
 }
 
-/// Fills a new entry, and says in it what its file is whether or not it lacked anything.
+/// The trigger words that an entry takes over.
+fn words_of(facts: &FileFacts, words: Words) -> Vec<&str> {
+    let is_wanted = |word: &&TriggerWordFact| words == Words::All || word.count.is_none();
+    let wanted = facts.trigger_words.iter().filter(is_wanted).take(TRIGGER_WORDS);
+    wanted.map(|word| word.word.as_str()).collect()
+}
+
+/// Fills a new entry, of which nobody said anything, and says in it what its file is whether or not it lacked anything.
 pub(super) fn describe(document: &mut EntryDocument, facts: &FileFacts, words: Words) {
-    if !fill(document, facts, words) {
+    if !fill(document, facts, words, &Sayings::default()) {
         note_identified(document, facts, &[]);
     }
 }
 
-/// Says in the entry what its file is by its content, and which fields come from there.
+/// Says in the entry what its file is by its content, which fields come from there, and what they were filled with:
+/// [`Sayings`] reads it again to tell the file's word from a user's.
 fn note_identified(document: &mut EntryDocument, facts: &FileFacts, filled: &[&str]) {
-    document.set(
-        "identified",
-        json!({
-            "kind": facts.kind,
-            "algorithm": facts.algorithm,
-            "base_model": facts.base_model,
-            "candidates": facts.candidates,
-            "confidence": facts.confidence,
-            "rank": facts.rank,
-            "alpha": facts.alpha,
-            "dtype": facts.dtype,
-            "filled": filled,
-        }),
-    );
+    let mut identified = json!({
+        "kind": facts.kind,
+        "algorithm": facts.algorithm,
+        "base_model": facts.base_model,
+        "candidates": facts.candidates,
+        "confidence": facts.confidence,
+        "rank": facts.rank,
+        "alpha": facts.alpha,
+        "dtype": facts.dtype,
+        "filled": filled,
+    });
+    if filled.contains(&"trigger_words") {
+        identified["trigger_words"] = document.texts("trigger_words").collect();
+    }
+    document.set("identified", identified);
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! Files that are identified by and by: what entries get from them, when they are read again, and where CivitAI differs.
 
+use lorakeep_standin::{CivitFile, CivitModel, CivitVersion, FileSpec};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::domain::{CatalogName, EntryDocument, ModelPath, Sha256};
+use crate::domain::{CatalogName, EntryDocument, EntryEdit, FactOrigin, ModelPath, Sha256};
+use crate::service::FetchScope;
 use crate::service::testing::Studio;
 
 /// A kohya LoRA for SDXL, as far as names and shapes tell, whose author names a trigger word.
@@ -68,6 +70,68 @@ async fn an_entry_gets_what_it_lacks_from_its_file_and_keeps_what_it_has() {
     assert_eq!(documents[1], own);
     let facts = studio.registry.file_facts(&path("b.safetensors")).await.unwrap().unwrap();
     assert_eq!((facts.kind.as_str(), facts.rank), ("lora", Some(4)));
+}
+
+#[tokio::test]
+async fn each_field_tells_whether_the_file_a_user_or_an_upstream_says_it() {
+    let studio = Studio::new().await;
+    put(&studio, "a.safetensors", &sdxl_lora("mossy knight")).await;
+    let civit = CivitFile::new(700, FileSpec::of_bytes("a.safetensors", sdxl_lora("mossy knight")));
+    let version = CivitVersion::new(70, "v1", "Pony").words(&["score_9"]).file(civit);
+    studio.standin.add_model(CivitModel::new(7, "Upstream", "LORA").version(version));
+    entry(&studio, json!({"file": "a.safetensors", "dest": "loras", "size_gb": 1.5})).await;
+    read(&studio).await;
+    let id = studio.registry.find_entry("a.safetensors", None).unwrap().entry.id;
+    let origin = async |field: &str| studio.registry.entry_detail(id).await.unwrap().origins[field];
+    assert_eq!(
+        (origin("base_model").await, origin("trigger_words").await),
+        (FactOrigin::File, FactOrigin::File)
+    );
+    assert_eq!(origin("size_gb").await, FactOrigin::Catalog);
+    let edit = |value: Value| EntryEdit::parse(value.as_object().unwrap().clone()).unwrap();
+    studio.registry.edit_entry(id, &edit(json!({"trigger_words": ["mine"]}))).await.unwrap();
+    assert_eq!(origin("trigger_words").await, FactOrigin::User);
+    // CivitAI knows Pony from SDXL, and does not touch what the user said.
+    let turn = studio.registry.catalog_turn().await;
+    let known = |document: &mut EntryDocument| document.set("civitai_version_id", 70);
+    studio.registry.update_entry(turn, id, known).await.unwrap();
+    studio.registry.fetch_metadata(FetchScope::Known).await.unwrap();
+    studio.registry.fetch_all_queued().await.unwrap();
+    let document = &studio.documents(CatalogName::Loras)[0];
+    assert_eq!((&document["base_model"], &document["trigger_words"]), (&json!("Pony"), &json!(["mine"])));
+    assert_eq!(
+        (origin("base_model").await, origin("trigger_words").await),
+        (FactOrigin::Civitai, FactOrigin::User)
+    );
+    studio.registry.edit_entry(id, &edit(json!({"trigger_words": null}))).await.unwrap();
+    assert_eq!(
+        studio.documents(CatalogName::Loras)[0]["trigger_words"],
+        json!(["mossy knight"]),
+        "given back"
+    );
+    assert_eq!(origin("trigger_words").await, FactOrigin::File);
+}
+
+#[tokio::test]
+async fn what_a_user_took_out_is_not_filled_again_from_another_file() {
+    let studio = Studio::new().await;
+    put(&studio, "a.safetensors", &sdxl_lora("one")).await;
+    entry(&studio, json!({"file": "a.safetensors", "dest": "loras"})).await;
+    read(&studio).await;
+    let id = studio.registry.find_entry("a.safetensors", None).unwrap().entry.id;
+    let none = json!({"trigger_words": []});
+    let edit = EntryEdit::parse(none.as_object().unwrap().clone()).unwrap();
+    studio.registry.edit_entry(id, &edit).await.unwrap();
+    // By the catalog file it can be taken out as well.
+    let turn = studio.registry.catalog_turn().await;
+    let emptied = |document: &mut EntryDocument| document.remove("base_model");
+    studio.registry.update_entry(turn, id, emptied).await.unwrap();
+    put(&studio, "a.safetensors", &sdxl_lora("another")).await;
+    assert_eq!(read(&studio).await, (1, 0));
+    let document = &studio.documents(CatalogName::Loras)[0];
+    assert_eq!((&document["trigger_words"], &document["base_model"]), (&json!([]), &Value::Null));
+    let origins = studio.registry.entry_detail(id).await.unwrap().origins;
+    assert_eq!(origins["trigger_words"], FactOrigin::User);
 }
 
 #[tokio::test]

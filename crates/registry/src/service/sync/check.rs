@@ -3,13 +3,12 @@
 
 use std::io;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::domain::{CatalogName, catalog_file};
 use crate::error::{Error, Result};
 use crate::service::Registry;
-use crate::service::program::run_bounded;
+use crate::service::program::{Program, run_bounded};
 
 /// How long one call of `git` may take.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -83,7 +82,7 @@ fn update(dir: &Path, url: &str, branch: &str) -> Result<String> {
 
 /// Runs `git` without hooks, prompts or helpers of the environment, and answers what it wrote.
 fn git(dir: Option<&Path>, arguments: &[&str]) -> Result<String> {
-    let mut command = Command::new("git");
+    let mut command = Program::Git.call();
     if let Some(dir) = dir {
         command.arg("-C").arg(dir);
     }
@@ -98,8 +97,7 @@ fn git(dir: Option<&Path>, arguments: &[&str]) -> Result<String> {
         ])
         .args(arguments)
         .env("GIT_TERMINAL_PROMPT", "0")
-        .env("LC_ALL", "C")
-        .stdin(Stdio::null());
+        .env("LC_ALL", "C");
     let ended = run_bounded(command, PATIENCE).map_err(|error| match error.kind() {
         io::ErrorKind::TimedOut => {
             let message = format!("`git {}` took longer than {} s", arguments[0], PATIENCE.as_secs());

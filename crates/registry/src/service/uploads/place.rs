@@ -52,10 +52,12 @@ impl Registry {
         ))
     }
 
-    /// Whether a catalog or the disk has that path, as far as is known; the rename decides.
+    /// Whether a catalog or the disk has that path or a twin of it, as far as is known; the rename decides.
     pub(super) fn is_taken(&self, path: &ModelPath) -> bool {
         let library = self.library();
-        !library.entries_at(path).is_empty() || library.file(path).is_some()
+        !library.entries_at(path).is_empty()
+            || library.file(path).is_some()
+            || library.twin_of(path).is_some()
     }
 
     /// The row first, then the file; answers whether the name was free.

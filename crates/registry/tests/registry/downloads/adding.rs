@@ -102,6 +102,20 @@ async fn two_files_of_one_name_get_a_stable_suffix() {
 }
 
 #[tokio::test]
+async fn a_name_that_differs_only_by_case_gets_a_suffix_too() {
+    on_sqlite(|home| async move {
+        let studio = Studio::open(home).await;
+        studio.standin.add_model(civitai_model(7, small("Ink.safetensors")));
+        studio.standin.add_model(civitai_model(8, small("ink.safetensors").seed(3)));
+        let file = async |text: &str| added(&studio, reference(text)).await.entry.file().to_owned();
+        assert_eq!(file("civitai:70").await, "Ink.safetensors");
+        assert_eq!(file("civitai:80").await, "ink.80.safetensors");
+        studio.registry.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_model_link_means_its_newest_version() {
     on_sqlite(|home| async move {
         let studio = Studio::open(home).await;

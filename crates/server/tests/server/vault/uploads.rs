@@ -80,6 +80,36 @@ async fn a_taken_name_gets_a_version_within_its_folder() {
 }
 
 #[tokio::test]
+async fn a_name_that_differs_only_by_case_or_unicode_form_is_taken() {
+    let vault = Vault::start().await;
+    let names = [
+        "Ink.safetensors",
+        "INK.safetensors",
+        "ink.SAFETENSORS",
+        "caf\u{e9}.pt.safetensors",
+        "cafe\u{301}.pt.safetensors",
+    ];
+    let mut stored = Vec::new();
+    for (seed, name) in names.into_iter().enumerate() {
+        let answer =
+            vault.upload(name, &safetensors(200, seed as u8), &[("entity_type", "faces")]).await.json();
+        assert_eq!(answer["filename"], name, "the name stays as it was sent");
+        stored.push(answer["partial_path"].as_str().unwrap().to_owned());
+    }
+    let expected = [
+        "faces/Ink.safetensors",
+        "faces/INK_v2.safetensors",
+        "faces/ink_v3.SAFETENSORS",
+        "faces/caf\u{e9}.pt.safetensors",
+        "faces/cafe\u{301}.pt_v2.safetensors",
+    ];
+    assert_eq!(stored, expected);
+    let fields = [("entity_type", "faces"), ("use_safe_filename", "false")];
+    let refused = vault.upload("iNK.safetensors", &safetensors(200, 9), &fields).await;
+    assert_eq!((refused.status.as_u16(), refused.header("x-error-code")), (409, "exists"));
+}
+
+#[tokio::test]
 async fn uploads_of_one_name_at_once_each_get_their_own() {
     let vault = Vault::start().await;
     let contents: Vec<Vec<u8>> = (0..8).map(|seed| safetensors(300_000, seed)).collect();

@@ -1,0 +1,48 @@
+//! The whole corpus: every file gets the verdict that it is built for.
+
+use std::collections::HashSet;
+
+use lorakeep_weights::{Verdict, admit};
+
+use crate::corpus::{Case, Expected, all};
+
+/// What is wrong with the verdict of one file under one of its endings.
+fn fault(case: &Case, ending: &str) -> Option<String> {
+    let verdict = admit(&case.bytes[..], case.bytes.len() as u64, &format!("model.{ending}"));
+    let is_right = match (case.expected, &verdict) {
+        (Expected::Clean, Verdict::Clean) | (Expected::Malformed, Verdict::Malformed { .. }) => true,
+        (Expected::Denied(_), Verdict::Denied { rule: "scanner_panic", .. }) => false,
+        (Expected::Denied(None), Verdict::Denied { .. }) => true,
+        (Expected::Denied(Some(expected)), Verdict::Denied { rule, .. }) => expected == *rule,
+        _ => false,
+    };
+    (!is_right).then(|| format!("{} as {ending} should be {:?} and is {verdict:?}", case.name, case.expected))
+}
+
+#[test]
+fn every_file_gets_the_verdict_that_it_is_built_for() {
+    let all = all();
+    let under_each = |case: &Case| -> Vec<String> {
+        case.endings.iter().filter_map(|ending| fault(case, ending)).collect()
+    };
+    let faults: Vec<String> = all.iter().flat_map(under_each).collect();
+    assert!(faults.is_empty(), "{} of the corpus:\n{}", faults.len(), faults.join("\n"));
+}
+
+#[test]
+fn the_corpus_is_wide_and_no_case_hides_another() {
+    let all = all();
+    let mut names = HashSet::new();
+    for case in &all {
+        assert!(names.insert(case.name.as_str()), "{} stands there twice", case.name);
+    }
+    let count =
+        |is_wanted: fn(&Expected) -> bool| all.iter().filter(|case| is_wanted(&case.expected)).count();
+    let denied = count(|expected| matches!(expected, Expected::Denied(_)));
+    let malformed = count(|expected| *expected == Expected::Malformed);
+    let clean = count(|expected| *expected == Expected::Clean);
+    assert!(
+        denied > 1000 && malformed > 90 && clean > 30,
+        "{denied} denied, {malformed} malformed, {clean} clean"
+    );
+}
