@@ -16,10 +16,11 @@ import report
 import start
 import studio
 import transfer
+import uploads
 import web
 
 PARTS = {"transfer": transfer, "cap": cap, "list": listing, "entries": entries, "start": start, "memory": memory,
-         "evaluate": evaluate, "studio": studio, "web": web}
+         "evaluate": evaluate, "studio": studio, "uploads": uploads, "web": web}
 
 
 @dataclass(frozen=True)
