@@ -190,6 +190,33 @@ fn every_setting_has_its_row_in_the_documentation() {
 }
 
 #[test]
+fn every_proof_of_what_the_server_withstands_is_a_test_that_exists() {
+    let root = crates().parent().expect("`crates/` lies in the project").to_owned();
+    let page = fs::read_to_string(root.join("docs/hardening.md")).expect("the page is there");
+    let sources = sources(&crates());
+    let mut missing = Vec::new();
+    let mut count = 0;
+    for row in page.lines().filter(|line| line.starts_with('|')) {
+        let mut file = "";
+        for proof in
+            row.split('`').skip(1).step_by(2).filter(|proof| proof.contains(".rs") || proof.starts_with("::"))
+        {
+            let (named, test) = proof.split_once("::").unwrap_or((proof, ""));
+            file = if named.is_empty() { file } else { named };
+            let is_there = |(path, text): &(PathBuf, String)| {
+                path.ends_with(file) && (test.is_empty() || text.contains(&format!("fn {test}(")))
+            };
+            count += 1;
+            if !sources.iter().any(is_there) {
+                missing.push(format!("`{file}::{test}`"));
+            }
+        }
+    }
+    assert!(count > 150, "proofs are read from the page: {count}");
+    assert!(missing.is_empty(), "`docs/hardening.md` names what is not there: {}", missing.join(", "));
+}
+
+#[test]
 fn paths_are_seen_in_every_spelling() {
     let text = "use crate::{domain::{Entry, ids}, store as rows};\nuse super::worker;\n// use crate::service;\n\
                 fn x() { let y = crate::upstream::get(axum::Json(1)); }\npub(crate) use reqwest::Client;";

@@ -73,7 +73,7 @@ pub(crate) async fn run(args: &UploadArgs, api: &Api, output: &Output) -> Result
     let mut failed = false;
     api.share();
     for path in &args.files {
-        match upload(path, args, &door, api, output).await {
+        match upload(path, args, &door, api, output).await.map_err(|failure| named(failure, path)) {
             Ok(answer) => answers.push(answer),
             Err(failure) if args.files.len() == 1 && !output.is_json() => return Err(failure),
             Err(failure) => {
@@ -89,6 +89,15 @@ pub(crate) async fn run(args: &UploadArgs, api: &Api, output: &Output) -> Result
         output.json(&json!({ "items": answers, "next_cursor": null, "total": answers.len() }))?;
     }
     Ok(Ended::failed_if(failed))
+}
+
+/// The refusal with the file that it is about: several may be sent by one command.
+fn named(failure: Failure, path: &Path) -> Failure {
+    let shown = format!("`{}`", path.display());
+    if failure.message.contains(&shown) {
+        return failure;
+    }
+    Failure { message: format!("{shown} was not taken: {}", failure.message), ..failure }
 }
 
 /// A file that is being sent.

@@ -88,6 +88,35 @@ fn copies_are_shown_and_all_but_one_go_to_the_bin_when_asked_for() {
 }
 
 #[test]
+fn inspect_reads_every_model_file_below_a_folder_and_answers_in_their_order() {
+    let bench = Bench::new();
+    let folder = bench.path("mine");
+    std::fs::create_dir_all(folder.join("deep/er")).expect("made");
+    std::fs::create_dir_all(folder.join(".hidden")).expect("made");
+    let names =
+        ["a.safetensors", "b.safetensors", "deep/c.safetensors", "deep/er/d.safetensors", "z.safetensors"];
+    for (number, name) in names.iter().enumerate() {
+        let content = FileSpec::new(*name, 40_000 + number as u64).bytes();
+        std::fs::write(folder.join(name), content).expect("written");
+    }
+    for (name, content) in [("notes.txt", "no model"), (".hidden/e.safetensors", "hidden")] {
+        std::fs::write(folder.join(name), content).expect("written");
+    }
+    std::os::unix::fs::symlink(&folder, folder.join("deep/circle")).expect("linked");
+    let folder = folder.to_str().expect("text");
+    for more in [&[][..], &["--hashes"][..]] {
+        let ran = bench.run(&[&["inspect", folder, "--json"][..], more].concat()).expect_code(0).json();
+        let items = ran["items"].as_array().expect("items");
+        let paths: Vec<&str> = items.iter().map(|item| item["path"].as_str().expect("text")).collect();
+        let expected: Vec<String> = names.iter().map(|name| format!("{folder}/{name}")).collect();
+        assert_eq!(paths, expected);
+    }
+    std::fs::write(bench.path("mine/b.safetensors"), "broken").expect("written");
+    let ran = bench.run(&["inspect", folder]).expect_code(1);
+    assert!(ran.stdout.contains("malformed") && ran.stderr.contains("5 files"), "{ran}");
+}
+
+#[test]
 fn inspect_tells_every_hash_that_other_tools_speak() {
     let bench = Bench::new();
     let file = FileSpec::new("a.safetensors", 2_000_000);

@@ -58,7 +58,12 @@ fn what_may_be_a_program_is_refused_with_its_rule_and_hash_and_the_rest_goes_on(
         (&answer["items"][0]["status"], &answer["items"][1]["status"]),
         (&"failed".into(), &"uploaded".into())
     );
-    for part in ["in quarantine", "by the rule `", "an admin can release it by its SHA-256 `"] {
+    for part in [
+        "bad.pt` was not taken: ",
+        "in quarantine",
+        "by the rule `",
+        "an admin can release it by its SHA-256 `",
+    ] {
         assert!(ran.stderr.contains(part), "{part}: {ran}");
     }
     let quarantine = bench.run(&["quarantine", "list", "--json"]).expect_code(0).json();

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use lorakeep_weights::{Verdict, admit};
 
-use crate::corpus::{Case, Expected, all};
+use crate::corpus::{Case, Expected, all, wrappers};
 
 /// What is wrong with the verdict of one file under one of its endings.
 fn fault(case: &Case, ending: &str) -> Option<String> {
@@ -27,6 +27,18 @@ fn every_file_gets_the_verdict_that_it_is_built_for() {
     };
     let faults: Vec<String> = all.iter().flat_map(under_each).collect();
     assert!(faults.is_empty(), "{} of the corpus:\n{}", faults.len(), faults.join("\n"));
+}
+
+#[test]
+fn wrappers_and_other_containers_are_never_clean() {
+    // One of them is a right safetensors file, under the name of a torch file.
+    let is_hidden = |case: &Case| case.name != "wrappers: safetensors as a torch file";
+    for case in wrappers::all().into_iter().filter(is_hidden) {
+        for name in ["m.pt", "m.ckpt", "m.bin", "m.safetensors", "M.PT", "m.pt.safetensors", "m.onnx", "m"] {
+            let verdict = admit(&case.bytes[..], case.bytes.len() as u64, name);
+            assert!(!verdict.is_clean(), "{} as {name}", case.name);
+        }
+    }
 }
 
 #[test]
