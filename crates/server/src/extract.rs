@@ -128,6 +128,9 @@ pub(crate) fn body_error(error: &(dyn StdError + 'static), limit: usize) -> Refu
 
 /// Reads an object; serde alone would also take an array of its fields.
 fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+    if body.is_empty() {
+        return Err(Refusal::unreadable(vec!["body".into()], "Field required", "missing"));
+    }
     let is_object = body.trim_ascii_start().first().is_none_or(|first| *first == b'{');
     if !is_object && serde_json::from_slice::<IgnoredAny>(body).is_ok() {
         return Err(Refusal::unreadable(vec!["body".into()], "Input should be a valid object", "model_type"));

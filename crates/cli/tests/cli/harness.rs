@@ -183,6 +183,13 @@ impl Bench {
 }
 
 impl Server {
+    /// The most memory that it ever had resident, KiB.
+    pub(crate) fn peak_memory_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux says it");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+
     /// Starts `lorakeep serve --json` and reads its address.
     pub(crate) fn start(mut command: Command) -> Self {
         let mut child =

@@ -7,6 +7,7 @@ mod disks;
 mod evaluating;
 mod everyday;
 mod harness;
+mod hostile_costs;
 mod identifying;
 mod keeping;
 mod kills;

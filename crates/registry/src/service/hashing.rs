@@ -2,7 +2,8 @@
 //! gives all of them: SHA-256, and those by which other tools know a file.
 //!
 //! One thread of the lowest priority reads, rests at least as long as it reads (four times as long while downloads run),
-//! and does not crowd other files out of memory. A hash is kept as soon as it is known: a killed process loses one file's work.
+//! and does not crowd other files out of memory. Hashes of small files are kept together, soon after they are known: a killed
+//! process loses a second's work, or one large file's.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -19,7 +20,7 @@ use tokio::sync::oneshot;
 use super::Registry;
 use super::identification::tensors_start;
 use super::verification::read_at_rest;
-use crate::domain::{CatalogName, FileStamp, ModelPath};
+use crate::domain::{CatalogName, FileStamp, ModelPath, Sha256};
 use crate::store::OfFile;
 
 /// How often it looks for files to hash; also how long a start is left alone.
@@ -38,6 +39,9 @@ const REST_BESIDE_DOWNLOADS: u32 = 4;
 const SMALL: u64 = 2 << 30;
 /// How much may stay in the system's cache before it is given back, bytes.
 const CACHED: u64 = 64 << 20;
+/// How long and how many hashes wait to be kept: each time costs a sync of the database.
+const KEEP_AFTER: Duration = Duration::from_secs(1);
+const KEPT_TOGETHER: usize = 200;
 
 /// How far the hashing is. Sums are of this process.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -75,6 +79,22 @@ struct State {
     done_bytes: u64,
     /// What could not be read, until it changes.
     failed: HashMap<ModelPath, FileStamp>,
+}
+
+/// Hashes that are known and not kept yet.
+struct Fresh {
+    files: Vec<(OfFile, Option<Sha256>)>,
+    since: Instant,
+}
+
+impl Fresh {
+    fn new() -> Self {
+        Self { files: Vec::new(), since: Instant::now() }
+    }
+
+    fn is_due(&self) -> bool {
+        self.files.len() >= KEPT_TOGETHER || (!self.files.is_empty() && self.since.elapsed() >= KEEP_AFTER)
+    }
 }
 
 impl Hashings {
@@ -139,12 +159,20 @@ impl Registry {
             if files.is_empty() {
                 return;
             }
+            let mut fresh = Fresh::new();
             for (path, stamp) in files {
                 if self.inner.stopping.is_cancelled() {
-                    self.inner.studio.hashings.state().current = None;
-                    return;
+                    break;
                 }
-                self.hash_one(path, stamp).await;
+                self.hash_one(path, stamp, &mut fresh).await;
+                if fresh.is_due() {
+                    self.keep(std::mem::replace(&mut fresh, Fresh::new())).await;
+                }
+            }
+            self.keep(fresh).await;
+            if self.inner.stopping.is_cancelled() {
+                self.inner.studio.hashings.state().current = None;
+                return;
             }
         }
     }
@@ -169,7 +197,7 @@ impl Registry {
         files.into_iter().map(|(_, path, stamp)| (path, stamp)).collect()
     }
 
-    async fn hash_one(&self, path: ModelPath, known: FileStamp) {
+    async fn hash_one(&self, path: ModelPath, known: FileStamp, fresh: &mut Fresh) {
         let hashings = &self.inner.studio.hashings;
         hashings.current_bytes.store(0, Ordering::Relaxed);
         hashings.state().current = Some(path.clone());
@@ -183,7 +211,7 @@ impl Registry {
                 if present.is_some_and(|fact| fact.sha256.is_none()) {
                     self.take_over_hash(&path, stamp, hashes.sha256, published);
                 }
-                self.save_hashes(&path, stamp, &hashes).await;
+                fresh.files.push(of_file(&path, stamp, &hashes));
                 let mut state = hashings.state();
                 state.done_files += 1;
                 state.done_bytes += stamp.size_bytes;
@@ -198,13 +226,16 @@ impl Registry {
     }
 
     /// A database that fails costs the hashes: they are computed again after the next start.
-    pub(super) async fn save_hashes(&self, path: &ModelPath, stamp: FileStamp, hashes: &Hashes) {
-        let text = serde_json::to_string(hashes).expect("hashes are always JSON");
-        let row = OfFile { path: path.clone(), stamp, text };
-        if let Err(error) = self.inner.store.save_file_hashes(&row, hashes.tensors).await {
-            tracing::warn!(file = %path, %error, "the hashes of a file were not saved");
+    async fn keep(&self, fresh: Fresh) {
+        if fresh.files.is_empty() {
+            return;
         }
-        self.inner.studio.identifications.note_hashed(path, stamp);
+        if let Err(error) = self.inner.store.save_file_hashes(&fresh.files).await {
+            tracing::warn!(files = fresh.files.len(), %error, "the hashes of files were not saved");
+        }
+        for (file, _) in &fresh.files {
+            self.inner.studio.identifications.note_hashed(&file.path, file.stamp);
+        }
     }
 
     /// Reads the file on a thread of its own: its priority could not be raised again.
@@ -235,6 +266,11 @@ impl Registry {
     fn is_disk_wanted(&self) -> bool {
         self.job_sums(CatalogName::Models).downloading > 0
     }
+}
+
+fn of_file(path: &ModelPath, stamp: FileStamp, hashes: &Hashes) -> (OfFile, Option<Sha256>) {
+    let text = serde_json::to_string(hashes).expect("hashes are always JSON");
+    (OfFile { path: path.clone(), stamp, text }, hashes.tensors)
 }
 
 /// How fast one file is read.

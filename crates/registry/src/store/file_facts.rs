@@ -13,9 +13,8 @@ const LIST_FACTS: &str = "SELECT dest, file, size_bytes, modified_ns, inode, fac
 const LOAD_FACTS: &str = "SELECT dest, file, size_bytes, modified_ns, inode, facts AS text FROM file_facts
     WHERE dest = $1 AND file = $2";
 const SAVE_HASHES: &str =
-    "INSERT INTO file_hashes (dest, file, size_bytes, modified_ns, inode, hashes, tensors)
-    VALUES ($1, $2, $3, $4, $5, $6, $7)
-    ON CONFLICT (dest, file) DO UPDATE SET size_bytes = excluded.size_bytes,
+    "INSERT INTO file_hashes (dest, file, size_bytes, modified_ns, inode, hashes, tensors) ";
+const OR_UPDATE_HASHES: &str = " ON CONFLICT (dest, file) DO UPDATE SET size_bytes = excluded.size_bytes,
     modified_ns = excluded.modified_ns, inode = excluded.inode, hashes = excluded.hashes,
     tensors = excluded.tensors";
 const LIST_HASHES: &str =
@@ -80,19 +79,24 @@ impl Store {
         self.load_of_file(LOAD_FACTS, path).await
     }
 
-    /// Remembers what a file hashes to, as JSON.
-    pub(crate) async fn save_file_hashes(&self, hashes: &OfFile, tensors: Option<Sha256>) -> Result<()> {
+    /// Remembers what these files hash to, as JSON, each once and with the hash of its tensor data.
+    pub(crate) async fn save_file_hashes(&self, files: &[(OfFile, Option<Sha256>)]) -> Result<()> {
         on_db!(&self.write, pool => {
-            sqlx::query(SAVE_HASHES)
-                .bind(hashes.path.folder.as_str())
-                .bind(hashes.path.file.as_str())
-                .bind(hashes.stamp.size_bytes as i64)
-                .bind(hashes.stamp.modified_ns)
-                .bind(hashes.stamp.inode as i64)
-                .bind(&hashes.text)
-                .bind(tensors.map(|sha256| sha256.to_string()))
-                .execute(pool)
-                .await?;
+            let mut transaction = pool.begin().await?;
+            for some in files.chunks(FILES_A_STATEMENT) {
+                let mut statement = QueryBuilder::new(SAVE_HASHES);
+                statement.push_values(some, |mut row, (file, tensors)| {
+                    row.push_bind(file.path.folder.as_str())
+                        .push_bind(file.path.file.as_str())
+                        .push_bind(file.stamp.size_bytes as i64)
+                        .push_bind(file.stamp.modified_ns)
+                        .push_bind(file.stamp.inode as i64)
+                        .push_bind(&file.text)
+                        .push_bind(tensors.map(|sha256| sha256.to_string()));
+                });
+                statement.push(OR_UPDATE_HASHES).build().execute(&mut *transaction).await?;
+            }
+            transaction.commit().await?;
         });
         Ok(())
     }
@@ -156,9 +160,9 @@ mod tests {
         async fn hashes_are_listed_by_their_tensors(store: Store) {
             let tensors = Sha256::of(b"tensors");
             let (one, two) = (of_file("a.pt", 1, "{}"), of_file("b.pt", 2, "{}"));
-            store.save_file_hashes(&one, Some(tensors)).await.unwrap();
-            store.save_file_hashes(&two, None).await.unwrap();
-            store.save_file_hashes(&two, None).await.unwrap();
+            store.save_file_hashes(&[(one.clone(), Some(tensors)), (two.clone(), None)]).await.unwrap();
+            store.save_file_hashes(&[(two, None)]).await.unwrap();
+            store.save_file_hashes(&[]).await.unwrap();
             let mut texts: Vec<String> =
                 store.list_tensor_hashes().await.unwrap().into_iter().map(|file| file.text).collect();
             texts.sort();

@@ -63,7 +63,11 @@ async fn every_file_of_the_corpus_has_the_same_verdict_as_a_download() {
         assert!(faults.is_empty(), "{} went otherwise:\n{}", faults.len(), faults.join("\n"));
         assert_eq!(studio.registry.list_quarantine(PageRequest::default()).await.unwrap().total, quarantined);
         assert_eq!(studio.hidden("quarantine").len() as u64, quarantined);
-        assert_eq!(studio.hidden("parts"), Vec::<String>::new());
+        let parts = studio.hidden("parts");
+        let is_left = |number: &usize| parts.iter().any(|part| part.starts_with(&jobs[*number].to_string()));
+        let left: Vec<&str> =
+            (0..cases.len()).filter(is_left).map(|number| cases[number].name.as_str()).collect();
+        assert!(parts.is_empty(), "parts stay of {left:?}");
         studio.registry.close().await;
     })
     .await;

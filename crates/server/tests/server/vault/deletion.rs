@@ -115,8 +115,11 @@ async fn a_body_of_the_wrong_shape_is_answered_as_fastapi_does() {
         json!({"detail": [{"loc": ["body", "partial_path"], "msg": "Field required", "type": "missing"}]});
     let answer = ask("{}").await;
     assert_eq!((answer.status.as_u16(), answer.json()), (422, missing));
+    let nothing = json!({"detail": [{"loc": ["body"], "msg": "Field required", "type": "missing"}]});
+    let answer = ask("").await;
+    assert_eq!((answer.status.as_u16(), answer.json()), (422, nothing));
     let deep = format!("{{\"partial_path\":{}", "[".repeat(100_000));
-    for body in ["", "[]", "{\"partial_path\":7}", "{\"partial_path\":\"a\",\"partial_path\":\"b\"}", &deep] {
+    for body in ["[]", "{\"partial_path\":7}", "{\"partial_path\":\"a\",\"partial_path\":\"b\"}", &deep] {
         assert_eq!(ask(body).await.status, 422, "{}", &body[..body.len().min(40)]);
     }
 }
