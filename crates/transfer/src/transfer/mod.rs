@@ -117,6 +117,13 @@ impl Transfer {
     /// Why to start over after an attempt that ended early; the error when that is no use.
     async fn after(&mut self, ended: Ended) -> Result<String, TransferError> {
         match ended {
+            // Of a page in the place of a file nothing is worth keeping, but what came of the file before is.
+            Ended::Failed(error @ TransferError::NotAModel { .. })
+                if self.resumed_bytes + self.fetched_bytes == 0 =>
+            {
+                self.discard().await?;
+                Err(error)
+            }
             Ended::Failed(error) => Err(error),
             Ended::WriterGone => Err(TransferError::Internal("the writer ended without an error".to_owned())),
             Ended::NoRanges { reason, wait } => {

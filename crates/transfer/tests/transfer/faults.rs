@@ -426,6 +426,7 @@ async fn a_page_in_the_place_of_a_model_is_named_with_its_title() {
     let told = matches!(&error, TransferError::NotAModel { what: "an HTML page", title: Some(title), .. } if title == "Just a moment...");
     assert!(told, "{error}");
     rig.assert_absent();
+    rig.assert_no_leftovers();
 }
 
 #[tokio::test(flavor = "multi_thread")]
