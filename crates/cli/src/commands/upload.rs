@@ -21,8 +21,9 @@ use crate::units::{bytes, duration, speed};
 const PIECE: u64 = 8 << 20;
 /// What of a file's beginning and end tells it from another one.
 const FINGERPRINT_BYTES: u64 = 64 << 10;
-/// Tries in a row that bring nothing before it is given up, and the pauses between them.
-const TRIES: u32 = 8;
+/// How long nothing may come of it before it is given up, and the pauses between tries: a server may take minutes to be
+/// started again.
+const PATIENCE: Duration = Duration::from_mins(5);
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
@@ -119,8 +120,9 @@ async fn upload(
     let began = Instant::now();
     let (id, from) = begin(&local, args, door, api, output).await?;
     let progress = ByteProgress::new(output, "uploading");
-    let sent = send(&local, &id, from, door, api, |at| progress.show(at, local.length, began)).await;
-    progress.finish();
+    let watch = Watch { progress, began, total: local.length, output };
+    let sent = send(&local, &id, from, door, api, &watch).await;
+    watch.progress.finish();
     sent?;
     let answer = outcome(&id, door, api).await?;
     let result = answer.data.result.ok_or_else(|| not_taken(path, answer.data.error.as_ref()))?;
@@ -180,6 +182,14 @@ async fn begin(
     Ok((api.begin_upload(door, local.length, &said).await?, 0))
 }
 
+/// Who is told how it goes.
+struct Watch<'a> {
+    progress: ByteProgress,
+    began: Instant,
+    total: u64,
+    output: &'a Output,
+}
+
 /// Sends piece after piece; after trouble it looks how far the upload is and goes on from there.
 async fn send(
     local: &Local,
@@ -187,15 +197,15 @@ async fn send(
     from: u64,
     door: &UploadDoor,
     api: &Api,
-    on_progress: impl Fn(u64),
+    watch: &Watch<'_>,
 ) -> Result<()> {
-    let (mut at, mut tries, mut pause) = (from, 0, FIRST_PAUSE);
+    let (mut at, mut trouble, mut pause) = (from, None, FIRST_PAUSE);
     loop {
         let piece = local.piece(at)?;
         let failure = match api.send_piece(door, id, at, piece).await {
             Sent::At(next) if next > at || next == local.length => {
-                (at, tries, pause) = (next, 0, FIRST_PAUSE);
-                on_progress(at);
+                (at, trouble, pause) = (next, None, FIRST_PAUSE);
+                watch.progress.show(at, watch.total, watch.began);
                 if at == local.length {
                     return Ok(());
                 }
@@ -205,8 +215,10 @@ async fn send(
             Sent::Refused(failure) => return Err(failure),
             Sent::Again(failure) => failure,
         };
-        tries += 1;
-        if tries > TRIES {
+        if trouble.is_none() {
+            watch.output.say(&format!("waiting, and trying again: {failure}"));
+        }
+        if trouble.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
             return Err(failure.hint("what was sent is kept for a day; the same command goes on from there"));
         }
         tokio::time::sleep(pause).await;
@@ -218,7 +230,7 @@ async fn send(
                 "failed" => {
                     return Err(not_taken(&local.path, upload.data.error.as_ref()));
                 }
-                _ if upload.data.offset > at => (at, tries) = (upload.data.offset, 0),
+                _ if upload.data.offset > at => (at, trouble) = (upload.data.offset, None),
                 _ => at = upload.data.offset,
             }
         }
@@ -227,8 +239,8 @@ async fn send(
 
 /// What became of it; a server that went away after the last piece is given time to come back.
 async fn outcome(id: &str, door: &UploadDoor, api: &Api) -> Result<Reply<Upload>> {
-    let mut pause = FIRST_PAUSE;
-    for _ in 0..TRIES {
+    let (mut pause, began) = (FIRST_PAUSE, Instant::now());
+    while began.elapsed() < PATIENCE {
         if let Ok(answer) = api.upload(door, id).await {
             return Ok(answer);
         }

@@ -79,7 +79,8 @@ impl Kills {
         let file = self.file("styles");
         let mut command = self.bench.command();
         command.arg("upload").arg(self.local(&file)).args(["--entity-type", "styles"]);
-        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let said = std::fs::File::create(self.bench.path("pieces.log")).expect("made");
+        command.stdout(Stdio::null()).stderr(said);
         let mut child = command.spawn().expect("it starts");
         // A command that never reached a server has nothing to go on with.
         wait_until("the upload begins", || {
@@ -91,7 +92,8 @@ impl Kills {
     fn end_pieces(&mut self) {
         if let Some(mut child) = self.pieces.take() {
             let status = child.wait().expect("it ends");
-            assert!(status.success(), "an upload in pieces was given up: {status}");
+            let said = std::fs::read_to_string(self.bench.path("pieces.log")).expect("written");
+            assert!(status.success(), "an upload in pieces was given up: {status}: {said}");
             let (folder, file) =
                 self.asked.iter().rev().find(|(folder, _)| *folder == "styles").expect("asked");
             self.acknowledged.push(format!("{folder}/{}", file.name()));
