@@ -2,7 +2,9 @@
 
 use std::collections::HashSet;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+use lorakeep_registry::Severity;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::api::{Api, Event, Reply};
@@ -30,23 +32,11 @@ pub(crate) struct EventsArgs {
     #[arg(long = "type", value_name = "TYPE", value_delimiter = ',')]
     types: Vec<String>,
     /// Only events that are meant so
-    #[arg(long, value_enum)]
-    severity: Option<Severity>,
+    #[arg(long, value_name = "SEVERITY", value_parser = severities())]
+    severity: Option<String>,
     /// Go on with what happens from now on, until Ctrl-C
     #[arg(long, short)]
     follow: bool,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Severity {
-    /// It was begun or changed
-    Info,
-    /// It ended well
-    Success,
-    /// Somebody should look
-    Warning,
-    /// It failed
-    Error,
 }
 
 pub(crate) async fn run(args: &EventsArgs, api: &Api, output: &Output) -> Result<Ended> {
@@ -117,21 +107,14 @@ impl EventsArgs {
             let types = self.types.join(",");
             filter.push_str(&format!("&types={}", utf8_percent_encode(&types, NON_ALPHANUMERIC)));
         }
-        if let Some(severity) = self.severity {
+        if let Some(severity) = &self.severity {
             filter.push_str("&severity=");
-            filter.push_str(severity.as_str());
+            filter.push_str(severity);
         }
         filter
     }
 }
 
-impl Severity {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Info => "info",
-            Self::Success => "success",
-            Self::Warning => "warning",
-            Self::Error => "error",
-        }
-    }
+fn severities() -> PossibleValuesParser {
+    Severity::ALL.map(Severity::as_str).into()
 }

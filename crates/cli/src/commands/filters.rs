@@ -1,6 +1,8 @@
 //! Which entries a command is for: words and filters, written as the query of the API.
 
-use clap::{Args, ValueEnum};
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+use lorakeep_registry::domain::StatusWord;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::args::Catalog;
@@ -16,8 +18,8 @@ pub(crate) struct FilterArgs {
     #[arg(long, value_name = "ID")]
     category: Vec<String>,
     /// Only entries that stand so
-    #[arg(long, value_enum, value_delimiter = ',')]
-    status: Vec<Status>,
+    #[arg(long, value_name = "STATUS", value_parser = statuses(), value_delimiter = ',')]
+    status: Vec<String>,
     /// Only that base model
     #[arg(long, value_name = "NAME")]
     base_model: Vec<String>,
@@ -50,32 +52,9 @@ pub(crate) struct FilterArgs {
     not: Vec<(String, String)>,
 }
 
-/// The API's words for where an entry stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-#[value(rename_all = "snake_case")]
-enum Status {
-    /// The file is on disk
-    Present,
-    /// It is not, and nobody fetches it
-    NotDownloaded,
-    /// Its bytes are moving
-    Downloading,
-    /// It waits in the queue
-    Queued,
-    /// The last try failed
-    Error,
-}
-
-impl Status {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Present => "present",
-            Self::NotDownloaded => "not_downloaded",
-            Self::Downloading => "downloading",
-            Self::Queued => "queued",
-            Self::Error => "error",
-        }
-    }
+/// The words for where an entry stands.
+fn statuses() -> PossibleValuesParser {
+    StatusWord::ALL.map(StatusWord::as_str).into()
 }
 
 fn filter(text: &str) -> Result<(String, String), String> {
@@ -113,7 +92,7 @@ impl FilterArgs {
             pairs.extend(values.iter().map(|value| (name.to_owned(), value.clone())));
         }
         pairs.extend(self.catalog.map(|catalog| ("catalog".to_owned(), catalog.as_str().to_owned())));
-        pairs.extend(self.status.iter().map(|status| ("status".to_owned(), status.as_str().to_owned())));
+        pairs.extend(self.status.iter().map(|status| ("status".to_owned(), status.clone())));
         pairs.extend(self.favorite.then(|| ("favorite".to_owned(), "true".to_owned())));
         pairs.extend(self.all.iter().map(|(name, value)| (format!("{name}_all"), value.clone())));
         pairs.extend(self.not.iter().map(|(name, value)| (format!("{name}_not"), value.clone())));

@@ -22,19 +22,6 @@ pub(crate) struct ShowArgs {
     files: Vec<String>,
 }
 
-/// Fields that say how the file stands, which nobody says.
-const STATE: [&str; 9] = [
-    "status",
-    "state",
-    "progress",
-    "on_disk_bytes",
-    "expected_bytes",
-    "speed",
-    "error",
-    "verification",
-    "sha256_on_disk",
-];
-
 pub(crate) async fn run(args: &ShowArgs, api: &Api, output: &Output) -> Result<Ended> {
     let mut details = Vec::new();
     for (_, entry) in names::resolve(&args.files, api).await? {
@@ -60,7 +47,7 @@ fn rows(entry: &Value) -> Vec<Vec<Field>> {
     let fields = entry.as_object().into_iter().flatten();
     let said = fields.filter(|(field, value)| *field != "origins" && !is_nothing(value));
     let row = |(field, value): (&String, &Value)| {
-        let origin = entry["origins"][field].as_str().filter(|_| !STATE.contains(&field.as_str()));
+        let origin = entry["origins"][field].as_str();
         vec![Field::text(field), Field::text(text_of(value)), Field::text(origin.unwrap_or_default())]
     };
     said.map(row).collect()

@@ -86,7 +86,10 @@ async fn sync(all: bool, api: &Api, output: &Output) -> Result<Ended> {
                 done.unknown_remaining
             ));
         } else {
-            output.say(&format!("{} known, which is all that the site lists", counted(done.total_known, "tag")));
+            output.say(&format!(
+                "{} known, which is all that the site lists",
+                counted(done.total_known, "tag")
+            ));
         }
         if is_last {
             if output.is_json() {

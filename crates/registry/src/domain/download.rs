@@ -183,6 +183,10 @@ impl DownloadState {
 }
 
 impl StatusWord {
+    /// Every word.
+    pub const ALL: [Self; 5] =
+        [Self::Present, Self::NotDownloaded, Self::Downloading, Self::Queued, Self::Error];
+
     /// The word in the lists of the contract.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -110,11 +110,11 @@ pub use presence::{AdoptReport, ScanReport, UnlistedFile};
 pub use quarantine::{QuarantineSource, QuarantinedFile};
 pub use search::{EntryPage, searchable_part};
 pub use settings::{Settings, SettingsChange};
+pub use sidecars::{SidecarRefusal, SidecarReport};
 pub use styles::{
     ListedStyle, MAX_PREVIEW_BYTES, NewStyle, RenderRequest, RenderedFile, RenderedStyle, StyleChange,
     StyleFileState, StyleFilter, StyleShelf, StyleSource, StyleState,
 };
-pub use sidecars::{SidecarRefusal, SidecarReport};
 pub use sync::{SyncConflict, SyncReport, UpdateCheck};
 pub use teams::NewTeamKey;
 pub use uploads::{Append, Checksum, NewResumable, ResumableStatus, ResumableUpload, Upload, Uploaded};

@@ -26,8 +26,9 @@ impl EntryDetailView {
 impl Serialize for EntryDetailView {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let EntryDetail { state, origins } = &self.detail;
+        let origins = origins.iter().map(|(field, origin)| (field.as_str(), origin.as_str()));
         let origins: BTreeMap<&str, &str> =
-            origins.iter().map(|(field, origin)| (field.as_str(), origin.as_str())).collect();
+            origins.filter(|(field, _)| !fields::STATE.contains(field)).collect();
         let mut map = serializer.serialize_map(None)?;
         entry::write_placed(&mut map, state, &self.url, &["id", "origins"])?;
         map.serialize_entry("origins", &origins)?;

@@ -41,14 +41,11 @@ const PLAIN: [(&str, Absent); 23] = [
     ("companions", Absent::List),
 ];
 
-/// Fields that are computed here or from the file's state; a document cannot set them.
-const COMPUTED: [&str; 17] = [
-    "name",
-    "file",
-    "dest",
-    "url",
-    "civitai_version_id",
-    "base_model",
+/// Fields that are written before the others; a document cannot set them twice.
+const FIRST: [&str; 8] =
+    ["name", "file", "dest", "url", "civitai_version_id", "base_model", "catalog", "category"];
+/// Fields that say how the file stands; no document says that.
+pub(super) const STATE: [&str; 9] = [
     "status",
     "state",
     "progress",
@@ -58,8 +55,6 @@ const COMPUTED: [&str; 17] = [
     "error",
     "verification",
     "sha256_on_disk",
-    "catalog",
-    "category",
 ];
 
 /// Path segments keep what RFC 3986 calls unreserved.
@@ -83,7 +78,7 @@ pub(super) fn write<M: SerializeMap>(
     for (field, absent) in PLAIN {
         plain += usize::from(write_plain(map, document, field, absent)?);
     }
-    let known = plain + COMPUTED.iter().filter(|field| document.contains(field)).count();
+    let known = plain + FIRST.iter().chain(&STATE).filter(|field| document.contains(field)).count();
     if known < document.len() { write_others(map, document, written) } else { Ok(()) }
 }
 
@@ -113,7 +108,8 @@ fn write_others<M: SerializeMap>(
 ) -> Result<(), M::Error> {
     let is_known = |field: &str| {
         PLAIN.iter().any(|(known, _)| *known == field)
-            || COMPUTED.contains(&field)
+            || FIRST.contains(&field)
+            || STATE.contains(&field)
             || written.contains(&field)
     };
     for (field, value) in document.iter().filter(|(field, _)| !is_known(field)) {
