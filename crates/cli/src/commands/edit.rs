@@ -145,13 +145,9 @@ async fn revert(id: &str, has_edit: bool, api: &Api, output: &Output) -> Result<
 
 fn tell_many(edited: &Reply<EntriesEdited>, output: &Output) -> Result<Ended> {
     let EntriesEdited { edit, changed, unchanged, conflicts } = &edited.data;
-    let mut told = format!("edited {}", counted(*changed, "entry"));
-    if *unchanged > 0 {
-        told.push_str(&format!(", {unchanged} were like that already"));
-    }
-    if let Some(edit) = edit {
-        told.push_str(&format!("; `lorakeep edit --revert {edit}` takes it back"));
-    }
+    let others = if *unchanged > 0 { format!(", {unchanged} were like that already") } else { String::new() };
+    let undo = edit.as_ref().map(|edit| format!("; `lorakeep edit --revert {edit}` takes it back"));
+    let told = format!("edited {}{others}{}", counted(*changed, "entry"), undo.unwrap_or_default());
     output.say(&told);
     if !conflicts.is_empty() {
         let entries = counted(conflicts.len() as u64, "entry");

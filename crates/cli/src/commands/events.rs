@@ -105,7 +105,8 @@ impl EventsArgs {
         let mut filter = String::new();
         if !self.types.is_empty() {
             let types = self.types.join(",");
-            filter.push_str(&format!("&types={}", utf8_percent_encode(&types, NON_ALPHANUMERIC)));
+            filter.push_str("&types=");
+            filter.extend(utf8_percent_encode(&types, NON_ALPHANUMERIC));
         }
         if let Some(severity) = &self.severity {
             filter.push_str("&severity=");

@@ -66,7 +66,7 @@ async fn list(text: Option<&str>, api: &Api, output: &Output) -> Result<Ended> {
     match known {
         0 => output.say("no tag is known yet; `lorakeep tags sync` brings them"),
         known if known > tags.len() => {
-            output.say(&format!("{} of {}", tags.len(), counted(known as u64, "tag")))
+            output.say(&format!("{} of {}", tags.len(), counted(known as u64, "tag")));
         }
         known => output.say(&counted(known as u64, "tag")),
     }
