@@ -136,6 +136,7 @@ impl Command {
         match self {
             Self::Add(args) => args.check(),
             Self::Upload(args) => args.check(),
+            Self::Settings(args) => args.check(),
             _ => Ok(()),
         }
     }

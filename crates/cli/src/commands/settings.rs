@@ -57,19 +57,49 @@ enum Setting {
 }
 
 pub(crate) async fn run(args: &SettingsArgs, api: &Api, output: &Output) -> Result<Ended> {
-    match (args.setting, args.value.as_deref()) {
-        (None, _) => {}
-        (Some(Setting::Paused), value) => {
-            let value = value.ok_or_else(|| no_value("`true` or `false`"))?;
-            let is_paused: bool = value.parse().map_err(|_| wrong(value, "`true` or `false`"))?;
+    match args.setting {
+        None => {}
+        Some(Setting::Paused) => {
+            let is_paused = is_paused(args.value.as_deref())?;
             api.change_settings(&json!({ "downloads_paused": is_paused })).await?;
         }
-        (Some(setting), value) => {
-            let value = setting.judged(value)?;
+        Some(setting) => {
+            let value = match setting.judged(args.value.as_deref())? {
+                Judged::Default => None,
+                Judged::Value(value) => Some(value),
+                Judged::Asked => Some(read_secret()?),
+            };
             api.set_env(setting.key(), value.as_deref()).await?;
         }
     }
     show(api, output).await
+}
+
+impl SettingsArgs {
+    /// Refuses a value that cannot be meant.
+    pub(crate) fn check(&self) -> Result<()> {
+        match self.setting {
+            None => Ok(()),
+            Some(Setting::Paused) => is_paused(self.value.as_deref()).map(drop),
+            Some(setting) => setting.judged(self.value.as_deref()).map(drop),
+        }
+    }
+}
+
+/// What a value means.
+#[derive(Debug, PartialEq, Eq)]
+enum Judged {
+    /// What the configuration says counts again.
+    Default,
+    /// As the API takes it.
+    Value(String),
+    /// Somebody types it or standard input has it.
+    Asked,
+}
+
+fn is_paused(value: Option<&str>) -> Result<bool> {
+    let value = value.ok_or_else(|| no_value(Setting::Paused))?;
+    value.parse().map_err(|_| wrong(value, "`true` or `false`"))
 }
 
 async fn show(api: &Api, output: &Output) -> Result<Ended> {
@@ -141,13 +171,12 @@ impl Setting {
         }
     }
 
-    /// The value as the API takes it; `None` gives it back to the configuration.
-    fn judged(self, value: Option<&str>) -> Result<Option<String>> {
+    fn judged(self, value: Option<&str>) -> Result<Judged> {
         if value == Some("default") {
-            return Ok(None);
+            return Ok(Judged::Default);
         }
         match (self, value) {
-            (Self::CivitaiKey | Self::HuggingfaceToken, None | Some("-")) => read_secret().map(Some),
+            (Self::CivitaiKey | Self::HuggingfaceToken, None | Some("-")) => Ok(Judged::Asked),
             (Self::CivitaiKey | Self::HuggingfaceToken, Some(_)) => {
                 Err(Failure::usage("a key is not taken from the command line, where others can read it")
                     .hint(format!(
@@ -155,18 +184,18 @@ impl Setting {
                         self.word()
                     )))
             }
-            (Self::Bandwidth, Some("unlimited" | "none" | "0")) => Ok(Some("unlimited".to_owned())),
+            (Self::Bandwidth, Some("unlimited" | "none" | "0")) => Ok(Judged::Value("unlimited".to_owned())),
             (Self::Bandwidth | Self::UploadLimit, Some(value)) => {
                 let number = parse_bytes(value).filter(|bytes| *bytes > 0);
                 number
-                    .map(|bytes| Some(bytes.to_string()))
+                    .map(|bytes| Judged::Value(bytes.to_string()))
                     .ok_or_else(|| wrong(value, "a number of bytes").hint("give one like 500k, 20M or 2G"))
             }
             (_, Some(value)) => {
                 let number: u32 = value.parse().map_err(|_| wrong(value, "a whole number"))?;
-                Ok(Some(number.to_string()))
+                Ok(Judged::Value(number.to_string()))
             }
-            (_, None) => Err(no_value("a value")),
+            (_, None) => Err(no_value(self)),
         }
     }
 }
@@ -175,8 +204,9 @@ fn wrong(value: &str, expected: &str) -> Failure {
     Failure::usage(format!("`{value}` is not {expected}"))
 }
 
-fn no_value(expected: &str) -> Failure {
-    Failure::usage(format!("{expected} is missing")).hint("`lorakeep settings` shows what is set")
+fn no_value(setting: Setting) -> Failure {
+    let word = setting.word();
+    Failure::usage(format!("`{word}` needs a value")).hint("`lorakeep settings --help` says which")
 }
 
 /// One line of standard input, typed unseen on a terminal.
@@ -225,9 +255,9 @@ mod tests {
     fn values_are_judged_before_anything_is_asked() {
         let judged =
             |setting: Setting, value: &str| setting.judged(Some(value)).map_err(|failure| failure.kind);
-        assert_eq!(judged(Setting::Bandwidth, "20M"), Ok(Some("20000000".to_owned())));
-        assert_eq!(judged(Setting::Bandwidth, "0"), Ok(Some("unlimited".to_owned())));
-        assert_eq!(judged(Setting::BinDays, "default"), Ok(None));
+        assert_eq!(judged(Setting::Bandwidth, "20M"), Ok(Judged::Value("20000000".to_owned())));
+        assert_eq!(judged(Setting::Bandwidth, "0"), Ok(Judged::Value("unlimited".to_owned())));
+        assert_eq!(judged(Setting::BinDays, "default"), Ok(Judged::Default));
         for (setting, value) in [
             (Setting::Parallel, "many"),
             (Setting::UploadLimit, "unlimited"),
