@@ -17,7 +17,7 @@ use crate::app::AppState;
 use crate::extract::Query;
 
 /// The picture's own units; the browser scales it.
-const WHOLE: Rect = Rect { x: 0.0, y: 0.0, width: 1000.0, height: 500.0 };
+const WHOLE: Rect = Rect { x: 0.0, y: 0.0, width: 1000.0, height: 360.0 };
 /// Parts of the picture; what is smaller is one part together.
 const MOST: usize = 40;
 /// Colours in the stylesheet.

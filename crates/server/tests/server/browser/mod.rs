@@ -1,5 +1,6 @@
 //! The pages as a person sees them: in a real browser, against the stand-in.
 
+mod accessible;
 mod driver;
 mod library;
 mod moving_in;

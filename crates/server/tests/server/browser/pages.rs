@@ -12,7 +12,7 @@ const ENTER: &str = "\u{e007}";
 
 /// Pages that are in the menu or one click away, with what each shows.
 pub(super) const PAGES: [(&str, &str); 15] = [
-    ("/", "Add"),
+    ("/", "entr"),
     ("/add", "From CivitAI or Hugging Face"),
     ("/downloads", "Downloads"),
     ("/generation", "Generation data"),
