@@ -165,7 +165,7 @@ impl Live {
             _ => Vec::new(),
         };
         let wait = wait.filter(|_| download.state == DownloadState::Retrying);
-        JobState { wait, download, progress, segments }
+        JobState { download, progress, segments, wait }
     }
 }
 

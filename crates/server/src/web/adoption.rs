@@ -94,6 +94,7 @@ impl AdoptionPage {
     }
 
     /// Facts of the report that are not zero.
+    #[expect(clippy::unused_self, reason = "templates call it on their page")]
     fn facts(&self, report: &AdoptionReport) -> Vec<(&'static str, u64)> {
         let files = &report.files;
         let sidecars = &report.sidecars;

@@ -3,6 +3,7 @@
 use askama::Template;
 use axum::extract::State;
 use http::HeaderMap;
+use lorakeep_registry::domain::ModelPath;
 use lorakeep_registry::{DuplicateGroup, DuplicateReport, Sameness};
 
 use super::filters;
@@ -27,12 +28,14 @@ pub(super) async fn show(State(app): AppState, headers: HeaderMap) -> Page {
 
 impl DuplicatesPage {
     /// Whether a copy of that group can go without a thought.
+    #[expect(clippy::unused_self, reason = "templates call it on their page")]
     fn is_content(&self, group: &DuplicateGroup) -> bool {
         group.sameness == Sameness::Content
     }
 
     /// The body that sends one copy to the bin.
-    fn body(&self, path: &lorakeep_registry::domain::ModelPath) -> String {
+    #[expect(clippy::unused_self, reason = "templates call it on their page")]
+    fn body(&self, path: &ModelPath) -> String {
         serde_json::json!({ "path": path.to_string() }).to_string()
     }
 }

@@ -75,7 +75,7 @@ impl Asked {
         let mut own = Self::default();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match name.as_ref() {
-                "q" => own.words = value.trim().to_owned(),
+                "q" => value.trim().clone_into(&mut own.words),
                 "of" if KINDS.iter().any(|(word, _)| *word == value) => own.kind = value.into_owned(),
                 "cursor" => own.cursor = Some(value.into_owned()),
                 _ => {}

@@ -130,7 +130,11 @@ impl TeamPage {
         ApiVersion::DEFAULT
     }
 
-    #[expect(clippy::unused_self, reason = "templates call it on their page")]
+    #[expect(
+        clippy::unused_self,
+        clippy::trivially_copy_pass_by_ref,
+        reason = "templates call it on their page, with what they loop over"
+    )]
     fn shown(&self, scope: &TeamScope) -> &'static str {
         shown(*scope)
     }
