@@ -55,9 +55,9 @@ pub(crate) fn all() -> Vec<Case> {
         all.push(Case::torch(format!("wrappers: {what}"), bytes.to_vec(), Expected::Denied(None)));
     }
     for (what, bytes, rule) in [
-        ("a tar", tar(b"ustar\x0000", "data.pkl"), "torch_tar"),
-        ("torch's old tar", tar(b"ustar\x0000", "sys_info"), "torch_tar"),
-        ("a tar of GNU", tar(b"ustar  \0", "pickle"), "torch_tar"),
+        ("a tar", tar(*b"ustar\x0000", "data.pkl"), "torch_tar"),
+        ("torch's old tar", tar(*b"ustar\x0000", "sys_info"), "torch_tar"),
+        ("a tar of GNU", tar(*b"ustar  \0", "pickle"), "torch_tar"),
         ("safetensors", headers::plain(), "safetensors_named_pickle"),
     ] {
         all.push(Case::denied(format!("wrappers: {what} as a torch file"), bytes, rule));
@@ -89,14 +89,14 @@ fn misnamed() -> Vec<Case> {
         named("an array of NumPy", STRANGERS[1].1.to_vec(), pickle),
         named("a GGUF file", STRANGERS[8].1.to_vec(), Expected::Malformed),
         named("a Windows program", STRANGERS[3].1.to_vec(), Expected::Malformed),
-        named("a tar", tar(b"ustar\x0000", "sys_info"), Expected::Malformed),
+        named("a tar", tar(*b"ustar\x0000", "sys_info"), Expected::Malformed),
     ]
 }
 
 /// The header of a tar with one member, padded to its block.
-fn tar(magic: &[u8; 8], name: &str) -> Vec<u8> {
+fn tar(magic: [u8; 8], name: &str) -> Vec<u8> {
     let mut block = vec![0; 1024];
     block[..name.len()].copy_from_slice(name.as_bytes());
-    block[257..265].copy_from_slice(magic);
+    block[257..265].copy_from_slice(&magic);
     block
 }
