@@ -15,12 +15,13 @@ import memory
 import report
 import start
 import studio
+import styles
 import transfer
 import uploads
 import web
 
 PARTS = {"transfer": transfer, "cap": cap, "list": listing, "entries": entries, "start": start, "memory": memory,
-         "evaluate": evaluate, "studio": studio, "uploads": uploads, "web": web}
+         "evaluate": evaluate, "studio": studio, "uploads": uploads, "web": web, "styles": styles}
 
 
 @dataclass(frozen=True)

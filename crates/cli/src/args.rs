@@ -163,6 +163,7 @@ pub(crate) enum Command {
     Evaluate(commands::evaluate::EvaluateArgs),
     Resize(commands::resize::ResizeArgs),
     Token(commands::token::TokenArgs),
+    Style(commands::style::StyleArgs),
     Team(commands::team::TeamArgs),
     Key(commands::key::KeyArgs),
     AdminKey(commands::admin_key::AdminKeyArgs),

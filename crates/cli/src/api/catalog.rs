@@ -1,11 +1,11 @@
 //! Entries: list, find, add, import, export, remove; and what is on disk beside them.
 
 use bytes::Bytes;
-use http::{HeaderValue, Method};
+use http::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Api, FileName, Reply, segment};
+use super::{Api, FileName, Reply, form};
 use crate::args::Catalog;
 use crate::failure::{Failure, Result};
 
@@ -206,7 +206,7 @@ impl Api {
     /// Adds the new entries of a catalog file.
     pub(crate) async fn import(&self, catalog: Catalog, document: &[u8]) -> Result<Reply<ImportReport>> {
         let path = format!("/api/admin/{}/import", catalog.as_str());
-        self.call(Method::POST, &path, Some(multipart(document)?)).await
+        self.call(Method::POST, &path, Some(form("catalog.json", "application/json", document)?)).await
     }
 
     /// Adds the built-in list.
@@ -238,37 +238,5 @@ impl Api {
     /// Makes entries of them; of all when `paths` is empty.
     pub(crate) async fn adopt(&self, paths: &[String]) -> Result<Reply<AdoptReport>> {
         self.post_json("/api/admin/unlisted/adopt", &serde_json::json!({ "paths": paths })).await
-    }
-}
-
-/// A multipart body with one part `file`, under a boundary that the document does not hold.
-fn multipart(document: &[u8]) -> Result<(HeaderValue, Bytes)> {
-    let boundary = (0..=u32::MAX)
-        .map(|number| format!("lorakeep-{number}"))
-        .find(|boundary| !document.windows(boundary.len()).any(|window| window == boundary.as_bytes()))
-        .ok_or_else(|| Failure::new("cannot write the request"))?;
-    let mut body = format!(
-        "--{boundary}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"catalog.json\"\r\n\
-         Content-Type: application/json\r\n\r\n"
-    )
-    .into_bytes();
-    body.extend_from_slice(document);
-    body.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
-    let content_type =
-        HeaderValue::from_str(&format!("multipart/form-data; boundary={}", segment(&boundary)))
-            .map_err(|error| Failure::new("cannot write the request").caused_by(&error))?;
-    Ok((content_type, body.into()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_boundary_is_never_in_the_document() {
-        let (content_type, body) = multipart(b"{\"file\": \"lorakeep-0\"}").expect("a body");
-        assert_eq!(content_type, "multipart/form-data; boundary=lorakeep-1");
-        let text = String::from_utf8(body.to_vec()).expect("text");
-        assert!(text.starts_with("--lorakeep-1\r\n") && text.ends_with("\r\n--lorakeep-1--\r\n"), "{text}");
     }
 }

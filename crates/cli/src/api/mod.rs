@@ -15,6 +15,7 @@ mod installation;
 mod quarantine;
 mod refusal;
 mod sidecars;
+mod styles;
 mod sync;
 mod uploads;
 mod verification;
@@ -41,6 +42,7 @@ pub(crate) use identification::{DuplicateFile, DuplicateGroup, Duplicates, Looke
 pub(crate) use installation::{EnvSetting, Settings};
 pub(crate) use quarantine::Quarantined;
 pub(crate) use sidecars::SidecarReport;
+pub(crate) use styles::{Style, StyleQuery};
 pub(crate) use uploads::{Sent, Upload, UploadDoor, UploadError};
 pub(crate) use verification::{VerificationReport, VerifiedFile};
 
@@ -250,6 +252,25 @@ fn json_body(body: &impl Serialize) -> Result<(HeaderValue, Bytes)> {
     Ok((HeaderValue::from_static("application/json"), bytes.into()))
 }
 
+/// A multipart body with one part `file` of that name and type, under a boundary that the content does not hold.
+fn form(name: &str, kind: &str, content: &[u8]) -> Result<(HeaderValue, Bytes)> {
+    let boundary = (0..=u32::MAX)
+        .map(|number| format!("lorakeep-{number}"))
+        .find(|boundary| !content.windows(boundary.len()).any(|window| window == boundary.as_bytes()))
+        .ok_or_else(|| Failure::new("cannot write the request"))?;
+    let mut body = format!(
+        "--{boundary}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\
+         Content-Type: {kind}\r\n\r\n"
+    )
+    .into_bytes();
+    body.extend_from_slice(content);
+    body.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
+    let content_type =
+        HeaderValue::from_str(&format!("multipart/form-data; boundary={}", segment(&boundary)))
+            .map_err(|error| Failure::new("cannot write the request").caused_by(&error))?;
+    Ok((content_type, body.into()))
+}
+
 /// Something answered, but not what the API says.
 fn stranger(path: &str, answer: &Answer, error: &serde_json::Error) -> Failure {
     let kind =
@@ -280,5 +301,14 @@ mod tests {
             name.path("/api/admin/models", "/catalog"),
             "/api/admin/models/x%3Fy%23z%252f%2F%C3%A9.pt/catalog?dest=a%20b%2F..%2Fc"
         );
+    }
+
+    #[test]
+    fn the_boundary_is_never_in_the_document() {
+        let (content_type, body) =
+            form("catalog.json", "application/json", b"{\"file\": \"lorakeep-0\"}").expect("a body");
+        assert_eq!(content_type, "multipart/form-data; boundary=lorakeep-1");
+        let text = String::from_utf8(body.to_vec()).expect("text");
+        assert!(text.starts_with("--lorakeep-1\r\n") && text.ends_with("\r\n--lorakeep-1--\r\n"), "{text}");
     }
 }

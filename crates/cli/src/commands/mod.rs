@@ -30,6 +30,7 @@ pub(crate) mod serve;
 pub(crate) mod settings;
 pub(crate) mod show;
 pub(crate) mod sidecars;
+pub(crate) mod style;
 pub(crate) mod sync;
 pub(crate) mod tags;
 pub(crate) mod team;
@@ -112,6 +113,7 @@ async fn call(command: Command, api: &Api, output: &Output) -> Result<Ended> {
         Command::Upload(args) => upload::run(&args, api, output).await,
         Command::Quarantine(args) => quarantine::run(args, api, output).await,
         Command::Doctor(_) => doctor::run(api, output).await,
+        Command::Style(args) => style::run(args, api, output).await,
         Command::Team(args) => team::run(args, api, output).await,
         Command::Key(args) => key::run(args, api, output).await,
         Command::AdminKey(args) => admin_key::run(&args, api, output).await,

@@ -3,6 +3,7 @@
 mod adopting;
 mod adoption_kills;
 mod bad_input;
+mod customers;
 mod disks;
 mod evaluating;
 mod everyday;
