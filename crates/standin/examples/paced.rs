@@ -24,8 +24,10 @@ fn main() -> Result<()> {
     let start = Instant::now() + Duration::from_millis(200);
     let mut times = std::thread::scope(|scope| {
         let plan = &plan;
-        let lanes: Vec<_> = (0..plan.connections).map(|lane| scope.spawn(move || plan.run(lane, start))).collect();
-        let outcomes = lanes.into_iter().map(|lane| lane.join().unwrap_or_else(|_| Err(wrong("a lane panicked"))));
+        let lanes: Vec<_> =
+            (0..plan.connections).map(|lane| scope.spawn(move || plan.run(lane, start))).collect();
+        let outcomes =
+            lanes.into_iter().map(|lane| lane.join().unwrap_or_else(|_| Err(wrong("a lane panicked"))));
         outcomes.collect::<Result<Vec<_>>>()
     })?
     .concat();
@@ -33,7 +35,11 @@ fn main() -> Result<()> {
     let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
     println!(
         r#"{{"requests":{},"p50_ms":{:.3},"p99_ms":{:.3},"p999_ms":{:.3},"most_ms":{:.3}}}"#,
-        times.len(), at(0.5), at(0.99), at(0.999), at(1.0)
+        times.len(),
+        at(0.5),
+        at(0.99),
+        at(0.999),
+        at(1.0)
     );
     Ok(())
 }

@@ -66,8 +66,8 @@ impl StyleStrengths {
 
     /// Refuses what is out of the range.
     pub fn judge(self) -> Result<Self> {
-        for (name, strength) in [("high", self.high), ("low", self.low), ("both", self.both)] {
-            judge(&format!("strengths.{name}"), strength, &STRENGTH)?;
+        for strength in [self.high, self.low, self.both] {
+            judge("strength", strength, &STRENGTH)?;
         }
         Ok(self)
     }

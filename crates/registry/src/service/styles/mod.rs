@@ -63,7 +63,11 @@ impl Registry {
             found.by_ref().take(rows).map(|listed| Arc::clone(&listed.style)).collect();
         let next_cursor = styles.last().filter(|_| found.next().is_some()).map(|style| style.id.to_string());
         let teams = self.team_names().await?;
-        let items = styles.into_iter().map(|style| self.style_state(style, &teams)).collect();
+        let state = |style: Arc<Style>| {
+            let team = style.audience.team().and_then(|team| teams.get(&team).cloned());
+            self.style_state(style, team)
+        };
+        let items = styles.into_iter().map(state).collect();
         Ok(Page { items, next_cursor, total })
     }
 
@@ -84,14 +88,17 @@ impl Registry {
     }
 
     async fn state_of_style(&self, style: Style) -> Result<StyleState> {
-        let teams = self.team_names().await?;
-        Ok(self.style_state(Arc::new(style), &teams))
+        let team = match style.audience.team() {
+            Some(team) => self.team_names().await?.remove(&team),
+            None => None,
+        };
+        Ok(self.style_state(Arc::new(style), team))
     }
 
-    fn style_state(&self, style: Arc<Style>, teams: &HashMap<TeamId, String>) -> StyleState {
+    fn style_state(&self, style: Arc<Style>, team: Option<String>) -> StyleState {
         let files = self.style_files(&style);
         StyleState {
-            team: style.audience.team().and_then(|team| teams.get(&team).cloned()),
+            team,
             base_model: sources::base_model(&self.library(), &style),
             trigger_words: sources::trigger_words(&files),
             files,

@@ -1,5 +1,7 @@
 //! What a generator needs of a style: the prompt as it is meant, the settings, the files.
 
+use std::sync::Arc;
+
 use super::{StyleFileState, StyleState};
 use crate::domain::{GenerationSettings, PairRole, Sha256, Style, StyleStrengths, TeamId, TemplateValues};
 use crate::error::{Error, Result, Thing};
@@ -65,7 +67,7 @@ impl Registry {
         let shelf = self.style_shelf().await?;
         let found = shelf.find(id_or_slug).filter(|listed| listed.style.is_visible_to(team));
         let listed = found.ok_or_else(|| Error::not_found(Thing::Style, id_or_slug))?;
-        let state = self.style_state(std::sync::Arc::clone(&listed.style), &std::collections::HashMap::new());
+        let state = self.style_state(Arc::clone(&listed.style), None);
         must_be_ready(&state)?;
         Ok(RenderedStyle {
             prompt: applied(&state, &request.prompt),
