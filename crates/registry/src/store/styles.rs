@@ -344,7 +344,7 @@ mod tests {
             let changed = saved(&store, Style { name: "New".into(), ..first.clone() }, false).await;
             assert_eq!(store.save_style(&first, false).await.unwrap(), StyleSaved::Changed);
             assert!(!store.purge_style(&first).await.unwrap());
-            assert_eq!(store.load_styles().await.unwrap().1, [changed.clone()]);
+            assert_eq!(store.load_styles().await.unwrap().1, std::slice::from_ref(&changed));
             assert!(store.purge_style(&changed).await.unwrap());
             assert_eq!(store.load_styles().await.unwrap().1, []);
             assert_eq!(store.taken_slugs(&["golden-hour".to_owned()]).await.unwrap(), [""; 0]);

@@ -90,7 +90,7 @@ impl StrengthsBody {
     }
 }
 
-/// A new style: of `entry` or of `pair`, `is_public` or for a `team`.
+/// A new style: of `entry`, of `pair`, or of `high` and `low`, `is_public` or for a `team`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct NewStyleBody {
@@ -99,6 +99,9 @@ struct NewStyleBody {
     entry: Option<String>,
     /// A pair by its id.
     pair: Option<String>,
+    /// Two entries, for the high- and the low-noise model.
+    high: Option<String>,
+    low: Option<String>,
     is_public: Option<bool>,
     /// A team by its id or name.
     team: Option<String>,
@@ -121,8 +124,8 @@ async fn create(
     State(app): AppState,
     Json(body): Json<NewStyleBody>,
 ) -> Result<JsonBody<StyleView>, Refusal> {
-    let source = source(body.entry, body.pair)?
-        .ok_or_else(|| bad("source", "say what the style is of: `entry` or `pair`"))?;
+    let source = source(body.entry, body.pair, (body.high, body.low))?
+        .ok_or_else(|| bad("source", "say what the style is of: `entry`, `pair`, or `high` and `low`"))?;
     let audience = audience(&app, body.is_public, body.team.as_deref()).await?;
     let audience =
         audience.ok_or_else(|| bad("audience", "say who may see the style: `is_public` or a `team`"))?;
@@ -152,6 +155,8 @@ struct StyleBody {
     name: Option<String>,
     entry: Option<String>,
     pair: Option<String>,
+    high: Option<String>,
+    low: Option<String>,
     is_public: Option<bool>,
     team: Option<String>,
     slug: Option<String>,
@@ -190,7 +195,7 @@ async fn change(
         slug: body.slug,
         description: body.description,
         audience: audience(&app, body.is_public, body.team.as_deref()).await?,
-        source: source(body.entry, body.pair)?,
+        source: source(body.entry, body.pair, (body.high, body.low))?,
         denoise_strength: body.default_denoise_strength,
         guidance_scale: body.default_guidance_scale,
         steps: body.default_steps,
@@ -201,11 +206,17 @@ async fn change(
     Ok(JsonBody(app.registry().change_style(&style, change).await?.into()))
 }
 
-fn source(entry: Option<String>, pair: Option<String>) -> Result<Option<StyleSource>, Refusal> {
-    match (entry, pair) {
-        (Some(_), Some(_)) => Err(bad("source", "a style is of an `entry` or of a `pair`, and not of both")),
-        (Some(entry), None) => Ok(Some(StyleSource::Entry(entry))),
-        (None, pair) => Ok(pair.map(StyleSource::Pair)),
+fn source(
+    entry: Option<String>,
+    pair: Option<String>,
+    halves: (Option<String>, Option<String>),
+) -> Result<Option<StyleSource>, Refusal> {
+    match (entry, pair, halves) {
+        (None, None, (None, None)) => Ok(None),
+        (Some(entry), None, (None, None)) => Ok(Some(StyleSource::Entry(entry))),
+        (None, Some(pair), (None, None)) => Ok(Some(StyleSource::Pair(pair))),
+        (None, None, (Some(high), Some(low))) => Ok(Some(StyleSource::Halves { high, low })),
+        _ => Err(bad("source", "a style is of one `entry`, of one `pair`, or of `high` and `low` together")),
     }
 }
 

@@ -14,6 +14,12 @@ pub(super) struct SourceArgs {
     /// A pair of LoRAs by its pair_id
     #[arg(long, value_name = "PAIR_ID")]
     pair: Option<String>,
+    /// Two LoRAs that no catalog calls a pair: the high-noise half
+    #[arg(long, value_name = "FILE", requires = "low", conflicts_with_all = ["entry", "pair"])]
+    high: Option<String>,
+    /// The low-noise half
+    #[arg(long, value_name = "FILE", requires = "high")]
+    low: Option<String>,
 }
 
 /// The rest of it.
@@ -63,7 +69,7 @@ pub(super) struct FieldArgs {
 impl SourceArgs {
     /// Whether it says anything.
     pub(super) fn is_given(&self) -> bool {
-        self.entry.is_some() || self.pair.is_some()
+        self.entry.is_some() || self.pair.is_some() || self.high.is_some()
     }
 }
 
@@ -82,6 +88,8 @@ impl FieldArgs {
         let said = [
             ("entry", text(&source.entry)),
             ("pair", text(&source.pair)),
+            ("high", text(&source.high)),
+            ("low", text(&source.low)),
             ("is_public", self.public.then(|| true.into())),
             ("team", text(&self.team)),
             ("slug", text(&self.slug)),

@@ -147,9 +147,8 @@ async fn create(
     new.retain(|_, value| !value.is_null());
     new.insert("name".to_owned(), name.into());
     if !source.is_given() {
-        return Err(
-            Failure::usage("a style is of a LoRA or of a pair").hint("pass --entry FILE or --pair PAIR_ID")
-        );
+        return Err(Failure::usage("a style is of a LoRA or of a pair")
+            .hint("pass --entry FILE, --pair PAIR_ID, or --high FILE --low FILE"));
     }
     if !fields.says_who_may_see_it() {
         return Err(Failure::usage("who may see the style?").hint("pass --public or --team NAME"));

@@ -175,7 +175,7 @@ impl Registry {
 fn pair_of(source: &StyleSource) -> Option<String> {
     match source {
         StyleSource::Pair(pair_id) => Some(pair_id.clone()),
-        StyleSource::Entry(_) => None,
+        StyleSource::Entry(_) | StyleSource::Halves { .. } => None,
     }
 }
 

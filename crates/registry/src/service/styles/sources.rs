@@ -16,6 +16,13 @@ pub enum StyleSource {
     Entry(String),
     /// The entries that share that `pair_id`.
     Pair(String),
+    /// Two entries, named as one is, that no catalog calls a pair; uploads are such.
+    Halves {
+        /// For the high-noise model.
+        high: String,
+        /// For the low-noise model.
+        low: String,
+    },
 }
 
 /// A file of a style as it stands.
@@ -60,14 +67,17 @@ impl Registry {
 
     /// The files that a source means, one a role, in the order of the roles.
     pub(super) fn files_of(&self, source: &StyleSource, strengths: StyleStrengths) -> Result<Vec<StyleFile>> {
+        let by_role = |entry: Arc<Entry>| (entry.document.pair_role(), entry);
         let entries = match source {
-            StyleSource::Entry(name) => vec![self.entry_named(name)?],
-            StyleSource::Pair(pair_id) => self.entries_of_pair(pair_id)?,
+            StyleSource::Entry(name) => vec![by_role(self.entry_named(name)?)],
+            StyleSource::Pair(pair_id) => self.entries_of_pair(pair_id)?.into_iter().map(by_role).collect(),
+            StyleSource::Halves { high, low } => {
+                vec![(PairRole::High, self.entry_named(high)?), (PairRole::Low, self.entry_named(low)?)]
+            }
         };
         let mut files: Vec<StyleFile> = Vec::new();
-        for entry in entries {
+        for (role, entry) in entries {
             must_be_lora(&entry)?;
-            let role = entry.document.pair_role();
             // As for the picker: a later entry of the same role stands for an earlier one.
             files.retain(|file| file.role != role);
             files.push(StyleFile {

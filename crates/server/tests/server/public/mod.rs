@@ -6,4 +6,5 @@ mod list;
 mod previews;
 mod render;
 mod shop;
+mod uploaded;
 mod versions;

@@ -9,5 +9,6 @@ mod gallery;
 mod loras;
 mod metadata;
 mod quirks;
+mod styles;
 mod sync;
 mod teams;
