@@ -5,7 +5,7 @@
 
 #![expect(clippy::print_stdout, reason = "a program for the command line")]
 
-use std::io::{BufRead, BufReader, Error, Read, Result, Write};
+use std::io::{BufRead, BufReader, Error, Result, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
