@@ -19,7 +19,7 @@ struct Plan {
 }
 
 fn main() -> Result<()> {
-    let plan = Plan::read(std::env::args().skip(1).collect())?;
+    let plan = Plan::read(&std::env::args().skip(1).collect::<Vec<_>>())?;
     // A moment for every connection to stand.
     let start = Instant::now() + Duration::from_millis(200);
     let mut times = std::thread::scope(|scope| {
@@ -49,8 +49,8 @@ fn wrong(text: &str) -> Error {
 }
 
 impl Plan {
-    fn read(arguments: Vec<String>) -> Result<Self> {
-        let [url, rate, seconds, connections, headers @ ..] = &arguments[..] else {
+    fn read(arguments: &[String]) -> Result<Self> {
+        let [url, rate, seconds, connections, headers @ ..] = arguments else {
             return Err(wrong("paced URL REQUESTS_A_SECOND SECONDS CONNECTIONS [HEADER: VALUE…]"));
         };
         let rest = url.strip_prefix("http://").ok_or_else(|| wrong("the address must begin with http://"))?;

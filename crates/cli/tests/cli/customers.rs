@@ -161,7 +161,7 @@ fn a_style_gets_a_picture_from_a_file() {
     let create = ["style", "create", "--name", "Ink", "--entry", "ink.safetensors", "--public", "--json"];
     let made = here.run(&[&create[..], &["--preview", picture]].concat()).expect_code(0).json();
     let url = made[0]["preview_image_url"].as_str().expect("an address");
-    assert!(url.starts_with("/v1/previews/") && url.ends_with(".jpg"), "{url}");
+    assert!(url.starts_with("/v1/previews/"), "{url}");
     let gone = here.run(&["style", "edit", "ink", "--gallery-image", "none", "--json"]).expect_code(0).json();
     assert_eq!(gone[0]["preview_image_url"], Value::Null);
     let broken = here.bench.path("catalog.json");

@@ -143,7 +143,7 @@ both_databases! {
         let template = StyleChange { template: Some(Some("{promt}".into())), ..StyleChange::default() };
         assert_eq!(code(registry.change_style("ink", template).await), "bad_template");
         let strengths = StyleChange { strengths: StyleStrengths::all(Some(0.5)), ..StyleChange::default() };
-        assert_eq!(roles(&registry.change_style("ink", strengths).await.unwrap())[0].2, 0.5);
+        assert_eq!(roles(&registry.change_style("ink", strengths).await.unwrap()), [("both", "ink.safetensors", 0.5)]);
         let files = StyleChange { source: Some(pair()), ..StyleChange::default() };
         let paired = registry.change_style("ink", files).await.unwrap();
         assert_eq!((paired.files.len(), paired.style.pair_id.as_deref()), (2, Some("ghibli")));
