@@ -70,6 +70,16 @@ fn hint(code: &str, answer: &Answer, connection: &Connection) -> Option<String> 
         ("verification_running", _) => {
             Some("wait for it to end; `lorakeep verify --status` shows it".to_owned())
         }
+        (_, StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT) => {
+            let settings = connection.settings_without_effect();
+            let given = settings.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+            (!settings.is_empty()).then(|| {
+                format!(
+                    "the server that runs on this data folder asked, by its own settings: {given} of this command \
+                     does not reach it; end that server, or start it with the same"
+                )
+            })
+        }
         ("internal", _) if connection.is_local() => {
             Some("this is a defect; the same command with -vv shows the log of it".to_owned())
         }

@@ -8,7 +8,7 @@ mod socket;
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Limited};
-use lorakeep_registry::config::Config;
+use lorakeep_registry::config::{Config, ValueOrigin};
 
 pub(crate) use local::cannot_open;
 
@@ -30,7 +30,8 @@ pub(crate) struct Connection {
 
 enum Transport {
     Remote(remote::Remote),
-    Socket(socket::Socket),
+    /// With the settings that were given to this command and do not reach that server.
+    Socket(socket::Socket, Vec<&'static str>),
     Local(Box<local::Local>),
 }
 
@@ -88,7 +89,7 @@ impl Connection {
     pub(crate) async fn open_answer(&self, request: http::Request<Bytes>) -> Result<Streamed> {
         match &self.transport {
             Transport::Remote(remote) => remote.send(request).await,
-            Transport::Socket(socket) => socket.send(request).await,
+            Transport::Socket(socket, _) => socket.send(request).await,
             Transport::Local(local) => local.send(request).await,
         }
     }
@@ -97,6 +98,14 @@ impl Connection {
     pub(crate) async fn close(self) {
         if let Transport::Local(local) = self.transport {
             local.close().await;
+        }
+    }
+
+    /// Settings of upstreams that were given to this command while another process does the work by its own.
+    pub(crate) fn settings_without_effect(&self) -> &[&'static str] {
+        match &self.transport {
+            Transport::Socket(_, settings) => settings,
+            Transport::Remote(_) | Transport::Local(_) => &[],
         }
     }
 
@@ -109,12 +118,26 @@ impl Connection {
                 "check --key or LORAKEEP_KEY: the key was printed at the server's first start, or is the API_KEY \
                  that it was started with",
             ),
-            Transport::Socket(_) | Transport::Local(_) => {
+            Transport::Socket(..) | Transport::Local(_) => {
                 Failure::new("the server on the data folder wants a key, which a lorakeep server there does not")
                     .hint("does another program listen on its socket?")
             }
         }
     }
+}
+
+/// The variables and flags by which this command, and not the data folder's file, was told of upstreams.
+fn settings_of_this_command(config: &Config) -> Vec<&'static str> {
+    let is_upstream =
+        |name: &str| ["civitai.", "huggingface.", "comfyui."].iter().any(|group| name.starts_with(group));
+    let given = config.shown().iter().filter(|setting| is_upstream(setting.name));
+    given
+        .filter_map(|setting| match setting.origin {
+            ValueOrigin::Flag => setting.flag,
+            ValueOrigin::Environment => setting.environment,
+            ValueOrigin::File | ValueOrigin::Default => None,
+        })
+        .collect()
 }
 
 /// Whether a server answers on the socket of that data folder.
@@ -130,7 +153,7 @@ async fn find_on_this_machine(config: Config, output: &Output) -> Result<Transpo
     loop {
         if let Some(socket) = socket::Socket::connect(&path).await? {
             output.detail(&format!("talking to the server on `{}`", path.display()));
-            return Ok(Transport::Socket(socket));
+            return Ok(Transport::Socket(socket, settings_of_this_command(&config)));
         }
         match local::Local::open(config.clone(), output).await? {
             local::Opened::Open(local) => {

@@ -189,3 +189,20 @@ fn a_download_without_a_server_answers_other_commands() {
     bench.ran(child.wait_with_output().expect("it ends")).expect_code(0);
     assert!(!bench.path("data/lorakeep.sock").exists());
 }
+
+#[test]
+fn settings_that_do_not_reach_the_running_server_are_named_when_it_asks_elsewhere() {
+    let bench = Bench::new();
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let elsewhere = format!("http://{}", nobody.local_addr().expect("an address"));
+    drop(nobody);
+    let mut command = bench.command();
+    command.env("HF_ENDPOINT", &elsewhere).args(["serve", "--json"]);
+    let _server = Server::start(command);
+    bench.serve_files("standin/demo", &[FileSpec::new("demo.safetensors", 4096)]);
+    let refused = bench.run(&["add", "hf:standin/demo/demo.safetensors"]).expect_code(1);
+    assert!(refused.stderr.contains("cannot be reached"), "{refused}");
+    for said in ["`HF_ENDPOINT`", "of this command does not reach it"] {
+        assert!(refused.stderr.contains(said), "{refused}");
+    }
+}
