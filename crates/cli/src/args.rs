@@ -171,6 +171,7 @@ pub(crate) enum Command {
     Config(commands::config::ConfigArgs),
     Settings(commands::settings::SettingsArgs),
     Completions(commands::completions::CompletionsArgs),
+    Openapi(commands::openapi::OpenapiArgs),
     Version(commands::version::VersionArgs),
 }
 

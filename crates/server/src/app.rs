@@ -13,7 +13,7 @@ use crate::guesses::GuessLimiter;
 use crate::hosts::HostNames;
 use crate::public::Public;
 use crate::studio::Studio;
-use crate::{cors, envelope, hosts, measure, operations, public, requests, studio, vault, web};
+use crate::{cors, docs, envelope, hosts, measure, operations, public, requests, studio, vault, web};
 
 /// The version of the program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -86,6 +86,7 @@ pub(crate) fn build(registry: Registry, shutdown: CancellationToken) -> Router {
         .merge(public::routes(&app))
         .merge(vault::routes(&app))
         .merge(web::routes(&app))
+        .merge(docs::routes())
         .fallback(envelope::not_found)
         .method_not_allowed_fallback(envelope::method_not_allowed)
         .layer(from_fn_with_state(app.clone(), cors::share))

@@ -6,14 +6,18 @@ use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use http::{HeaderValue, StatusCode};
 use lorakeep_registry::{Error, EvaluationAnswer, EvaluationHealth, EvaluationRequest, MediaFile, Page};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio_util::io::ReaderStream;
 
 use crate::envelope::{Refusal, Unreadable};
+use crate::extract::PageQuery;
+use crate::openapi::{Operation, tagged};
 
 /// A page of evaluations (decision 24).
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "PageOfEvaluation")]
 pub(crate) struct EvaluationsView {
     items: Vec<EvaluationAnswer>,
     next_cursor: Option<String>,
@@ -24,6 +28,43 @@ impl From<Page<EvaluationAnswer>> for EvaluationsView {
     fn from(page: Page<EvaluationAnswer>) -> Self {
         Self { items: page.items, next_cursor: page.next_cursor, total: page.total }
     }
+}
+
+/// The operations of evaluations by the paths that a surface has: all, their health, one, its end, its sheet, a picture.
+pub(crate) fn operations([all, health, one, cancel, grid, cell]: [&'static str; 6]) -> Vec<Operation> {
+    tagged(
+        "Evaluations",
+        [
+            run(all),
+            Operation::get(all, "Evaluations, the newest first, without their reports")
+                .query::<PageQuery>()
+                .json::<EvaluationsView>(),
+            Operation::get(health, "Whether evaluating works")
+                .answers::<EvaluationHealth>(200, "It works")
+                .answers::<EvaluationHealth>(503, "It cannot evaluate"),
+            Operation::get(one, "One evaluation as it is now")
+                .answers::<EvaluationAnswer>(200, "It is over")
+                .answers::<EvaluationAnswer>(202, "It goes on"),
+            Operation::delete(one, "Forgets an evaluation that is over, with its pictures")
+                .empty(204, "Forgotten")
+                .refuses([409]),
+            Operation::post(cancel, "Ends an evaluation; what was found stays")
+                .json::<EvaluationAnswer>()
+                .refuses([409]),
+            Operation::get(grid, "The contact sheet").bytes("image/webp", "The picture"),
+            Operation::get(cell, "One picture").bytes("image/png", "The picture"),
+        ],
+    )
+}
+
+/// Evaluating at `path`.
+pub(crate) fn run(path: &'static str) -> Operation {
+    Operation::post(path, "Evaluates files of the library")
+        .about("`docs/evaluation.md` says what each number means, `docs/evaluating.md` how pictures are asked for.")
+        .body::<EvaluationRequest>(json!({"files": ["$FILENAME"], "checks": ["file", "weights"]}))
+        .answers::<EvaluationAnswer>(200, "It is over")
+        .answers::<EvaluationAnswer>(202, "It goes on")
+        .refuses([404, 409, 502, 503])
 }
 
 /// Refuses a request that cannot be meant, every fault with its place as FastAPI gives it.

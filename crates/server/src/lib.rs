@@ -7,6 +7,7 @@
 //! - `compression`, `conditional`, `media`: bodies by gzip, validators, files in ranges
 //! - `extract`, `multipart`: input of requests, for every surface; [`bearer`]: tokens of the vault
 //! - `studio`: `/api/admin/**`; `public`: `/v1/**`; `vault`: `/api/v1/**`; `operations`: `/api/health` and `/metrics`; `web`: pages
+//! - `openapi`: how surfaces describe their operations; `docs`: what is made of it, and the pages of `docs/`
 //! - `tus`: uploads in pieces, below the vault and the studio alike
 //! - [`telemetry`]: logs of the process
 
@@ -16,6 +17,7 @@ pub mod bearer;
 mod compression;
 mod conditional;
 mod cors;
+mod docs;
 mod envelope;
 mod evaluation;
 mod extract;
@@ -25,6 +27,7 @@ mod hosts;
 mod measure;
 mod media;
 mod multipart;
+mod openapi;
 mod operations;
 mod origin;
 mod problem;
@@ -47,6 +50,7 @@ use tokio_util::sync::CancellationToken;
 use wire::{Limits, Listeners};
 
 pub use app::{VERSION, app};
+pub use docs::Surface;
 
 /// Serves the registry on all listeners until `shutdown` is cancelled; takes under 10 s from there.
 ///

@@ -7,10 +7,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use lorakeep_registry::domain::CallerKind;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::app::{App, AppState, VERSION};
 use crate::envelope::Refusal;
+use crate::openapi::{Operation, tagged};
 use crate::{auth, measure};
 
 pub(crate) fn routes(app: &App) -> Router<App> {
@@ -20,8 +22,23 @@ pub(crate) fn routes(app: &App) -> Router<App> {
     Router::new().route("/api/health", get(show_health)).merge(guarded)
 }
 
+/// What is served, for the documentation.
+pub(crate) fn described() -> Vec<Operation> {
+    tagged(
+        "Operations",
+        [
+            Operation::get("/api/health", "Whether the server works")
+                .about("For probes. With a key it also says whether the key is right, the version, and what is wrong.")
+                .open()
+                .json::<HealthView>(),
+            Operation::get("/metrics", "Counters and gauges for Prometheus")
+                .text("text/plain", "Prometheus' text format"),
+        ],
+    )
+}
+
 /// The answer to a probe.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct HealthView {
     status: &'static str,
     /// Only when a key was sent: whether it is right.
@@ -32,7 +49,7 @@ struct HealthView {
 }
 
 /// What strangers do not learn.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct AdminHealthView {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     reasons: Vec<String>,

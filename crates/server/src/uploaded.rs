@@ -2,10 +2,11 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use lorakeep_registry::{Registry, Uploaded};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// An upload by the admins' route.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct AdminUploadedView {
     file_path: String,
     partial_path: String,
@@ -16,7 +17,7 @@ pub(crate) struct AdminUploadedView {
 }
 
 /// An upload by the users' route.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct UploadedView {
     file_path: String,
     partial_path: String,

@@ -7,6 +7,7 @@ use std::io::BufRead;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
 
@@ -17,7 +18,7 @@ use crate::read::{ReadAt, Window};
 const AUTO_V1: Range<u64> = 0x10_0000..0x11_0000;
 
 /// What a file hashes to. Texts are lower-case hexadecimal.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Hashes {
     /// SHA-256 of the whole file.
     pub sha256: Sha256,

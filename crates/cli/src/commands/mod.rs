@@ -20,6 +20,7 @@ pub(crate) mod inspect;
 pub(crate) mod key;
 pub(crate) mod list;
 pub(crate) mod names;
+pub(crate) mod openapi;
 pub(crate) mod quarantine;
 pub(crate) mod queue;
 pub(crate) mod resize;
@@ -72,6 +73,7 @@ pub(crate) async fn run(cli: Cli, output: &Output) -> Result<Ended> {
         Some(Command::Adopt(args)) => adopt::run(&args, global, output).await,
         Some(Command::Evaluate(args)) => evaluate::run(&args, global, output).await,
         Some(Command::Inspect(args)) => inspect::run(&args, output),
+        Some(Command::Openapi(args)) => openapi::run(&args),
         Some(Command::Resize(args)) => resize::run(&args, output),
         Some(Command::Token(args)) => token::run(&args, global, output),
         Some(Command::Version(_)) => version::run(global, output).await,
@@ -124,6 +126,7 @@ async fn call(command: Command, api: &Api, output: &Output) -> Result<Ended> {
         | Command::Completions(_)
         | Command::Evaluate(_)
         | Command::Inspect(_)
+        | Command::Openapi(_)
         | Command::Resize(_)
         | Command::Token(_)
         | Command::Version(_) => {

@@ -66,6 +66,12 @@ pub(super) async fn admit(State(app): State<App>, request: Request, next: Next) 
     response
 }
 
+/// Words the refusals of a route that everybody may call.
+pub(super) async fn word_refusals(request: Request, next: Next) -> Response {
+    let id = request.extensions().get::<RequestId>().cloned().unwrap_or_default();
+    finish(next.run(request).await, &id)
+}
+
 async fn enter(app: &App, parts: &Parts, known: &mut Known) -> Result<PublicCaller, PublicRefusal> {
     let caller = find_caller(app, parts).await?;
     let CallerKind::Team(team) = &caller.kind else { return Err(not_authenticated()) };

@@ -12,7 +12,9 @@ use lorakeep_registry::domain::{GenerationSettings, TeamScope};
 use lorakeep_registry::{
     GeneratedImage, Generation, GenerationRequest, Page, PageRequest, RenderRequest, shown_generation_id,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::access::PublicCaller;
 use super::envelope::{Head, PublicRefusal, Whole};
@@ -21,6 +23,7 @@ use crate::app::AppState;
 use crate::envelope::Refusal;
 use crate::evaluation::picture;
 use crate::extract::{FileName, Json, PageQuery, Query, whole_number};
+use crate::openapi::{Extra, Operation, tagged};
 use crate::problem::Problem;
 use crate::uploaded::second;
 
@@ -29,8 +32,31 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Says that an answer is that of an earlier request.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
+pub(super) fn operations() -> Vec<Operation> {
+    let once = "A request that is sent twice with the same key is taken on once";
+    tagged(
+        "Generations",
+        [
+            Operation::post("/v1/generations", "Makes pictures of a style")
+                .takes(Extra::header("Idempotency-Key", once))
+                .body::<GenerationBody>(json!({"lora": "$STYLE", "prompt": "a lighthouse at dusk"}))
+                .answers::<GenerationView>(202, "It is queued")
+                .refuses([404, 409, 502, 503]),
+            Operation::get("/v1/generations", "The team's generations, the newest first")
+                .query::<PageQuery>()
+                .json::<GenerationsView>(),
+            Operation::get("/v1/generations/{id}", "One generation as it is now").json::<GenerationView>(),
+            Operation::post("/v1/generations/{id}/cancel", "Ends a generation; pictures that came stay")
+                .json::<GenerationView>()
+                .refuses([409]),
+            Operation::get("/v1/generations/{id}/images/{place}", "One picture")
+                .bytes("image/png", "The picture"),
+        ],
+    )
+}
+
 /// What is to be made.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GenerationBody {
     /// The style, by id or slug.
@@ -79,7 +105,7 @@ impl From<GenerationBody> for GenerationRequest {
 }
 
 /// A generation as its team sees it. Every field is always there.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct GenerationView {
     /// `gen_` and 32 digits.
     id: String,
@@ -116,7 +142,7 @@ pub(crate) struct GenerationView {
 }
 
 /// How far a generation is.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct ProgressView {
     /// Pictures that came or failed.
     done: usize,
@@ -127,7 +153,7 @@ pub(crate) struct ProgressView {
 }
 
 /// One picture.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct ImageView {
     /// Where it is fetched, with the team's key; null until it came.
     url: Option<String>,
@@ -140,7 +166,7 @@ pub(crate) struct ImageView {
 }
 
 /// Why a generation failed.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct FailureView {
     /// A stable word for programs.
     code: String,
@@ -149,7 +175,8 @@ pub(crate) struct FailureView {
 }
 
 /// A page of generations.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "PageOfGeneration")]
 pub(crate) struct GenerationsView {
     /// The newest first.
     items: Vec<GenerationView>,

@@ -5,8 +5,8 @@ use axum::response::Response;
 use http::header::CACHE_CONTROL;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use super::envelope::{Head, PublicRefusal};
 use crate::app::AppState;
-use crate::envelope::Refusal;
 use crate::extract::FileName;
 use crate::media;
 
@@ -16,9 +16,9 @@ const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resour
 
 pub(super) async fn send(
     State(app): AppState,
-    FileName(name): FileName,
+    Head(FileName(name)): Head<FileName>,
     headers: HeaderMap,
-) -> Result<Response, Refusal> {
+) -> Result<Response, PublicRefusal> {
     let mut response = media::send(app.registry().style_preview(&name)?, &headers).await?;
     let own = response.headers_mut();
     own.insert(CACHE_CONTROL, FOR_GOOD);

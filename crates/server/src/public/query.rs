@@ -5,6 +5,7 @@ use std::fmt::Write;
 use lorakeep_registry::StyleFilter;
 use lorakeep_registry::domain::StyleId;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::envelope::PublicRefusal;
@@ -22,7 +23,7 @@ const MAX_TEXT_BYTES: usize = 512;
 const VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The query as it stands; what is empty counts as absent.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 pub(super) struct ListQuery {
     /// For that base model, or one that shares LoRAs with it.
     base_model: Option<String>,

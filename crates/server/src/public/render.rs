@@ -6,6 +6,7 @@ use axum::Json as JsonBody;
 use axum::extract::{Extension, State};
 use lorakeep_registry::RenderRequest;
 use lorakeep_registry::domain::{GenerationSettings, TeamScope};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::access::PublicCaller;
@@ -15,7 +16,7 @@ use crate::app::AppState;
 use crate::extract::{FileName, Json, whole_number};
 
 /// What a picture shall show, and what stands in the place of the style's defaults.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RenderBody {
     /// What the picture shall show.

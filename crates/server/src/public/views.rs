@@ -3,13 +3,14 @@
 use http::StatusCode;
 use lorakeep_registry::domain::{ApiVersion, GenerationSettings};
 use lorakeep_registry::{ListedStyle, RenderedFile, RenderedStyle};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::problem::Problem;
 use crate::uploaded::second;
 
 /// A style as version `2026-05-15` shows it. Every field is always there; what is not set is null.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct StyleView<'a> {
     /// Opaque and the same for ever: `lora_` and a ULID.
     id: String,
@@ -36,7 +37,7 @@ pub(crate) struct StyleView<'a> {
 }
 
 /// A style as versions from `2026-11-01` on show it: the defaults stand together, and the base model is said.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct GroupedStyleView<'a> {
     /// Opaque and the same for ever: `lora_` and a ULID.
     id: String,
@@ -61,7 +62,7 @@ pub(crate) struct GroupedStyleView<'a> {
 }
 
 /// How a picture is made; null is left to the generator.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct SettingsView {
     /// Strength of denoising, 0 to 1.
     denoise_strength: Option<f64>,
@@ -72,7 +73,7 @@ pub(crate) struct SettingsView {
 }
 
 /// A style in whichever version.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub(crate) enum AnyStyleView<'a> {
     Flat(StyleView<'a>),
@@ -80,7 +81,7 @@ pub(crate) enum AnyStyleView<'a> {
 }
 
 /// What a generator needs for a request.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct RenderView {
     /// The style's id.
     id: String,
@@ -102,7 +103,7 @@ pub(crate) struct RenderView {
 }
 
 /// One LoRA to apply.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct RenderedFileView {
     /// `high`, `low` or `both`.
     role: &'static str,

@@ -8,21 +8,42 @@ use axum::{Json as JsonBody, Router};
 use http::StatusCode;
 use lorakeep_registry::domain::SidecarFlavour;
 use lorakeep_registry::{AdoptionRequest, Error};
+use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::json;
 
 use super::extract::Json;
 use super::sidecars::flavour;
 use super::views::AdoptionView;
 use crate::app::{App, AppState};
 use crate::envelope::Refusal;
+use crate::openapi::{Operation, tagged};
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/api/admin/adopt", post(start).get(show).delete(cancel))
 }
 
+pub(super) fn operations() -> Vec<Operation> {
+    tagged(
+        "Adoption",
+        [
+            Operation::post(
+                "/api/admin/adopt",
+                "Takes over the folder of another program, in the background",
+            )
+            .body::<AdoptBody>(json!({"path": "$FOLDER", "dry_run": true}))
+            .answers::<AdoptionView>(202, "It has begun")
+            .refuses([404, 409]),
+            Operation::get("/api/admin/adopt", "How the adoption stands").json::<AdoptionView>(),
+            Operation::delete("/api/admin/adopt", "Ends the adoption").json::<AdoptionView>(),
+        ],
+    )
+}
+
 /// What to adopt and how.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "AdoptFolderBody")]
 struct AdoptBody {
     path: String,
     #[serde(default)]
@@ -34,8 +55,9 @@ struct AdoptBody {
 }
 
 /// Which sidecars are written: none, those of the configuration, or those that are named.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "Input should be true, false or a list of flavours")]
+#[schemars(rename = "WantedSidecars")]
 enum Sidecars {
     Configured(bool),
     Named(Vec<String>),

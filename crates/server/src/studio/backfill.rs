@@ -7,17 +7,42 @@ use axum::{Json as JsonBody, Router};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use lorakeep_registry::ThumbnailProgress;
+use schemars::JsonSchema;
+use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::event_stream::{answer, named_frame};
 use crate::app::{App, AppState};
 use crate::envelope::Refusal;
+use crate::openapi::{Operation, tagged};
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
         .route("/api/admin/loras/gallery/backfill-thumbs", get(thumbnails).post(thumbnails).head(nothing))
         .route("/api/admin/loras/gallery/backfill-thumbs/cancel", post(cancel_thumbnails))
+}
+
+pub(super) fn operations() -> Vec<Operation> {
+    const PATH: &str = "/api/admin/loras/gallery/backfill-thumbs";
+    const ABOUT: &str =
+        "Server-sent events: `progress` while it goes on, `log` for trouble, `done` at the end.";
+    const EVENTS: &str = "How the run stands; a second client joins it";
+    tagged(
+        "Gallery",
+        [
+            Operation::get(PATH, "Makes thumbnails that are missing")
+                .about(ABOUT)
+                .event_stream(EVENTS)
+                .refuses([503]),
+            Operation::post(PATH, "Makes thumbnails that are missing")
+                .about(ABOUT)
+                .event_stream(EVENTS)
+                .refuses([503]),
+            Operation::post("/api/admin/loras/gallery/backfill-thumbs/cancel", "Ends that run")
+                .json::<ThumbnailsCancelledView>(),
+        ],
+    )
 }
 
 /// Starts the run, or joins the one that goes on, and tells how it stands until it ends.
@@ -34,9 +59,15 @@ async fn thumbnails(State(app): AppState) -> Result<Response, Refusal> {
 /// Asking for the head alone starts nothing.
 async fn nothing() {}
 
-async fn cancel_thumbnails(State(app): AppState) -> JsonBody<Value> {
+#[derive(Serialize, JsonSchema)]
+struct ThumbnailsCancelledView {
+    /// `cancelling` or `idle`.
+    status: &'static str,
+}
+
+async fn cancel_thumbnails(State(app): AppState) -> JsonBody<ThumbnailsCancelledView> {
     let was_running = app.registry().cancel_thumbnails();
-    JsonBody(json!({ "status": if was_running { "cancelling" } else { "idle" } }))
+    JsonBody(ThumbnailsCancelledView { status: if was_running { "cancelling" } else { "idle" } })
 }
 
 /// Events `log` and `progress`, and `done` at the end.

@@ -1,17 +1,20 @@
 //! CivitAI: which versions are here, adding one, making a LoRA a style.
 
+use std::collections::BTreeMap;
+
 use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json as JsonBody, Router};
 use http::StatusCode;
 use lorakeep_registry::{AddVersion, Added, Error, Promoted};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 use super::extract::{self, PathId, Query};
 use super::{civitai_image, civitai_map};
 use crate::app::{App, AppState};
 use crate::envelope::Refusal;
+use crate::openapi::{Extra, Operation, tagged};
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
@@ -22,8 +25,38 @@ pub(super) fn routes() -> Router<App> {
         .route("/api/admin/civitai/promote-to-lora/{version_id}", post(promote))
 }
 
+pub(super) fn operations() -> Vec<Operation> {
+    tagged(
+        "CivitAI",
+        [
+            Operation::get("/api/admin/models/civitai-map", "Which versions and models of CivitAI are here")
+                .json::<civitai_map::MapView<'_>>()
+                .empty(304, "Nothing changed")
+                .takes(Extra::header("If-None-Match", "The `ETag` of the answer that the client has")),
+            Operation::get("/api/admin/civitai/image/{image_id}", "What an image was made with")
+                .json::<civitai_image::GenerationView>()
+                .refuses([502, 503]),
+            Operation::post("/api/admin/civitai/add/{version_id}", "Adds a file of a version to the catalog")
+                .query::<AddQuery>()
+                .json::<AddedVersionView>()
+                .refuses([409, 502, 503]),
+            Operation::post(
+                "/api/admin/loras/reclassify",
+                "Sorts styles into the categories of their base models again",
+            )
+            .json::<ReclassifiedView>(),
+            Operation::post(
+                "/api/admin/civitai/promote-to-lora/{version_id}",
+                "Makes a LoRA of the models a style",
+            )
+            .json::<PromotedView>()
+            .refuses([409]),
+        ],
+    )
+}
+
 /// Which file of the version, and whether early access matters.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 struct AddQuery {
     file_id: Option<u64>,
     #[serde(default, deserialize_with = "extract::flag")]
@@ -47,9 +80,16 @@ async fn promote(
     Ok(JsonBody(app.registry().promote_version(version_id).await?.into()))
 }
 
-async fn reclassify(State(app): AppState) -> Result<JsonBody<Value>, Refusal> {
+#[derive(Serialize, JsonSchema)]
+struct ReclassifiedView {
+    status: &'static str,
+    /// Styles in each category.
+    categories: BTreeMap<String, u64>,
+}
+
+async fn reclassify(State(app): AppState) -> Result<JsonBody<ReclassifiedView>, Refusal> {
     let categories = app.registry().reclassify_styles().await?;
-    Ok(JsonBody(json!({ "status": "reclassified", "categories": categories })))
+    Ok(JsonBody(ReclassifiedView { status: "reclassified", categories }))
 }
 
 /// In the words that clients know, followed by what happened and what to do. What is gone upstream is 404; any other
@@ -71,7 +111,7 @@ pub(super) fn upstream_refusal(error: Error) -> Refusal {
 }
 
 /// The contract's answers, each with its own fields.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(tag = "status", rename_all = "snake_case")]
 enum AddedVersionView {
     Added { file: String, name: String, category: String, dest: String },
@@ -94,7 +134,7 @@ impl From<Added> for AddedVersionView {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(tag = "status", rename_all = "snake_case")]
 enum PromotedView {
     Promoted { file: String, category: String },

@@ -4,38 +4,75 @@ use axum::Json as JsonBody;
 use axum::extract::State;
 use lorakeep_registry::domain::Dependency;
 use lorakeep_registry::{CivitaiMatch, Detected, ImageGeneration, MapStatus, MappedEntry, Resource};
-use serde_json::{Map, Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::civitai::upstream_refusal;
 use super::extract::PathId;
 use crate::app::AppState;
 use crate::envelope::Refusal;
 
-pub(super) async fn show(State(app): AppState, PathId(image_id): PathId) -> Result<JsonBody<Value>, Refusal> {
-    let generation = app.registry().image_generation(image_id).await.map_err(upstream_refusal)?;
-    Ok(JsonBody(view(generation)))
+/// What an image was made with.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "ImageGeneration")]
+pub(super) struct GenerationView {
+    /// The answer of CivitAI as it came.
+    raw: Value,
+    resources: Vec<ResourceView>,
+    /// What the prompt and the metadata name beside them.
+    detected_deps: Vec<DependencyView>,
+    /// The prompt without its tags for networks.
+    clean_prompt: String,
+    meta: Value,
+    #[serde(rename = "type")]
+    kind: String,
+    process: Option<String>,
+    techniques: Vec<Value>,
+    tools: Vec<Value>,
+    detected_type: &'static str,
+    warnings: Vec<String>,
 }
 
-fn view(generation: ImageGeneration) -> Value {
-    let resources: Vec<Value> = generation.resources.into_iter().map(resource).collect();
-    let detected: Vec<Value> = generation.detected.iter().map(detected).collect();
-    json!({
-        "raw": generation.raw,
-        "resources": resources,
-        "detected_deps": detected,
-        "clean_prompt": generation.clean_prompt,
-        "meta": generation.meta,
-        "type": generation.kind,
-        "process": generation.process,
-        "techniques": generation.techniques,
-        "tools": generation.tools,
-        "detected_type": generation.detected_type,
-        "warnings": generation.warnings,
-    })
+/// CivitAI's record of a resource, with `catalog_status` and, when an entry is there, `catalog_file`, `catalog_dest` and
+/// `catalog_name`.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(transparent)]
+struct ResourceView(Map<String, Value>);
+
+/// `name`, `type`, `weight`, `hash`, `source`, what CivitAI knows of it, and `catalog_status`.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(transparent)]
+struct DependencyView(Map<String, Value>);
+
+pub(super) async fn show(
+    State(app): AppState,
+    PathId(image_id): PathId,
+) -> Result<JsonBody<GenerationView>, Refusal> {
+    let generation = app.registry().image_generation(image_id).await.map_err(upstream_refusal)?;
+    Ok(JsonBody(generation.into()))
+}
+
+impl From<ImageGeneration> for GenerationView {
+    fn from(generation: ImageGeneration) -> Self {
+        Self {
+            resources: generation.resources.into_iter().map(resource).collect(),
+            detected_deps: generation.detected.iter().map(detected).collect(),
+            raw: generation.raw,
+            clean_prompt: generation.clean_prompt,
+            meta: generation.meta,
+            kind: generation.kind,
+            process: generation.process,
+            techniques: generation.techniques,
+            tools: generation.tools,
+            detected_type: generation.detected_type,
+            warnings: generation.warnings,
+        }
+    }
 }
 
 /// The record as CivitAI gave it, and where it stands here.
-fn resource(resource: Resource) -> Value {
+fn resource(resource: Resource) -> ResourceView {
     let mut map = resource.record;
     map.insert("catalog_status".into(), catalog_status(resource.entry.as_ref()).into());
     if let Some(MappedEntry { entry, .. }) = &resource.entry {
@@ -43,10 +80,10 @@ fn resource(resource: Resource) -> Value {
         map.insert("catalog_dest".into(), entry.dest().into());
         map.insert("catalog_name".into(), entry.document.name().into());
     }
-    Value::Object(map)
+    ResourceView(map)
 }
 
-fn detected(detected: &Detected) -> Value {
+fn detected(detected: &Detected) -> DependencyView {
     let mut map = dependency(&detected.dependency);
     if let Some(found) = &detected.civitai {
         map.extend(civitai_fields(found));
@@ -56,7 +93,7 @@ fn detected(detected: &Detected) -> Value {
         map.insert("catalog_file".into(), entry.file().into());
         map.insert("catalog_dest".into(), entry.dest().into());
     }
-    Value::Object(map)
+    DependencyView(map)
 }
 
 fn dependency(dependency: &Dependency) -> Map<String, Value> {

@@ -1,5 +1,7 @@
 //! `civitai-map`: serialised once and handed out until a catalog, a file or a job changes; programs ask every few seconds.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock};
 
 use axum::extract::State;
@@ -9,6 +11,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use lorakeep_registry::domain::CatalogName;
 use lorakeep_registry::{Error, ListingTag, MapStatus, MappedEntry, Registry, Result, VersionMap};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
@@ -58,7 +61,7 @@ fn render(registry: &Registry) -> Result<Bytes> {
     bytes.map(Bytes::from).map_err(|error| Error::internal("serialising the map of versions", error))
 }
 
-struct MapView<'a>(&'a VersionMap);
+pub(super) struct MapView<'a>(&'a VersionMap);
 
 impl Serialize for MapView<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -66,6 +69,26 @@ impl Serialize for MapView<'_> {
         map.serialize_entry("by_version", &ByVersion(&self.0.by_version))?;
         map.serialize_entry("by_model", &ByModel(&self.0.by_model))?;
         map.end()
+    }
+}
+
+/// The shape that [`MapView`] writes.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "CivitaiMap")]
+struct MapShape<'a> {
+    /// By CivitAI's id of the version.
+    by_version: BTreeMap<String, MappedView<'a>>,
+    /// The versions that are here, by CivitAI's id of the model.
+    by_model: BTreeMap<String, Vec<u64>>,
+}
+
+impl JsonSchema for MapView<'_> {
+    fn schema_name() -> Cow<'static, str> {
+        MapShape::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        MapShape::json_schema(generator)
     }
 }
 
@@ -86,7 +109,7 @@ impl Serialize for ByModel<'_> {
 }
 
 /// One version. Byte counts of a running download stand beside `downloading` only.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct MappedView<'a> {
     file: &'a str,
     dest: &'a str,

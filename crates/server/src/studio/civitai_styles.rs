@@ -5,25 +5,17 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use axum::{Json as JsonBody, Router};
 use http::{HeaderMap, StatusCode};
-use lorakeep_registry::domain::plain_text;
-use lorakeep_registry::{
-    AddStyles, CardFile, CardPreview, CardVersion, Error, ModelCard, StylesAdded, WantedVersion,
-};
+use lorakeep_registry::{AddStyles, Error, StylesAdded, WantedVersion};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::civitai_image::catalog_status;
 use super::extract::{Json, TwoParts};
+use super::views::CardView;
 use crate::app::{App, AppState};
 use crate::envelope::Refusal;
 use crate::media;
-
-/// Characters of a description on a card.
-const DESCRIPTION: usize = 4000;
-/// Units of 1e9 bytes, three decimals.
-fn gigabytes(bytes: u64) -> f64 {
-    (bytes as f64 / 1e6).round() / 1e3
-}
+use crate::openapi::{Operation, tagged};
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
@@ -33,14 +25,41 @@ pub(super) fn routes() -> Router<App> {
         .route("/api/admin/loras/images/{model_id}/previews/{filename}", get(send_preview))
 }
 
-#[derive(Debug, Deserialize)]
+pub(super) fn operations() -> Vec<Operation> {
+    tagged(
+        "Styles",
+        [
+            Operation::post("/api/admin/loras/lookup-civitai", "Looks a model up at CivitAI")
+                .body::<LookUpBody>(json!({"url": "https://civitai.com/models/$MODEL_ID"}))
+                .json::<CardView>()
+                .refuses([404, 502, 503]),
+            Operation::post("/api/admin/loras/add-civitai", "Adds versions of a model as styles")
+                .body::<AddBody>(json!({"model_id": "$MODEL_ID", "versions": ["$VERSION_ID"]}))
+                .json::<AddedView>()
+                .refuses([404, 409, 502, 503]),
+            Operation::post(
+                "/api/admin/loras/backfill-names",
+                "Fills in names of models where styles lack them",
+            )
+            .json::<NamesFilledView>()
+            .refuses([404, 502]),
+            Operation::get(
+                "/api/admin/loras/images/{model_id}/previews/{filename}",
+                "A preview picture of a style",
+            )
+            .by_range("image/*"),
+        ],
+    )
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
 struct LookUpBody {
     url: String,
 }
 
-async fn look_up(State(app): AppState, Json(body): Json<LookUpBody>) -> Result<JsonBody<Value>, Refusal> {
+async fn look_up(State(app): AppState, Json(body): Json<LookUpBody>) -> Result<JsonBody<CardView>, Refusal> {
     let card = app.registry().model_card(&body.url).await.map_err(refusal)?;
-    Ok(JsonBody(card_view(&card)))
+    Ok(JsonBody(card.into()))
 }
 
 /// The contract's words for what CivitAI does not know and for a CivitAI that does not answer.
@@ -56,69 +75,9 @@ fn refusal(error: Error) -> Refusal {
     }
 }
 
-fn card_view(card: &ModelCard) -> Value {
-    let description = card.description.as_deref().unwrap_or_default();
-    json!({
-        "model_id": card.model_id,
-        "name": card.name,
-        "author": card.author,
-        // Text alone: pages build HTML of it.
-        "description": plain_text(description, DESCRIPTION),
-        "type": card.kind,
-        "tags": card.tags,
-        "nsfw": card.is_nsfw,
-        "stats": {"downloads": card.downloads, "thumbs_up": card.thumbs_up, "rating": card.rating},
-        "versions": card.versions.iter().map(version_view).collect::<Vec<Value>>(),
-        "preview_images": card.previews.iter().map(preview_view).collect::<Vec<Value>>(),
-        "selected_version_id": card.selected_version_id,
-    })
-}
-
-fn version_view(version: &CardVersion) -> Value {
-    let main = version.files.iter().find(|file| file.is_primary).or_else(|| version.files.first());
-    json!({
-        "id": version.id,
-        "name": version.name,
-        "base_model": version.base_model,
-        "published_at": version.published_at,
-        "trained_words": version.trained_words,
-        "downloads": version.downloads,
-        "file": main.and_then(|file| file.name.as_deref()),
-        "size_gb": main.and_then(|file| file.size_bytes).map_or(0.0, gigabytes),
-        "files": version.files.iter().map(file_view).collect::<Vec<Value>>(),
-        "restricted": version.restriction,
-        "catalog_status": catalog_status(version.entry.as_ref()),
-        "catalog_file": version.entry.as_ref().map(|mapped| mapped.entry.file()),
-        "catalog": version.entry.as_ref().map(|mapped| mapped.entry.catalog.as_str()),
-    })
-}
-
-fn file_view(file: &CardFile) -> Value {
-    json!({
-        "id": file.id,
-        "name": file.name,
-        "type": file.kind,
-        "size_bytes": file.size_bytes,
-        "format": file.format,
-        "fp": file.precision,
-        "sha256": file.sha256,
-        "primary": file.is_primary,
-        "usable": file.is_usable,
-    })
-}
-
-fn preview_view(preview: &CardPreview) -> Value {
-    json!({
-        "url": preview.url,
-        "type": preview.kind,
-        "width": preview.width,
-        "height": preview.height,
-        "nsfw_level": preview.level,
-    })
-}
-
 /// A card as it was looked up, with the versions that were chosen; names and pictures are taken from CivitAI again.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "AddStylesBody")]
 struct AddBody {
     model_id: IdBody,
     author: Option<String>,
@@ -130,7 +89,7 @@ struct AddBody {
 }
 
 /// An id as number or text.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(try_from = "Value")]
 struct IdBody(u64);
 
@@ -148,7 +107,7 @@ impl TryFrom<Value> for IdBody {
 }
 
 /// A version by its id alone, or as the card has it.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(try_from = "Value")]
 struct VersionBody {
     version_id: u64,
@@ -172,7 +131,8 @@ impl TryFrom<Value> for VersionBody {
 }
 
 /// The contract's two lists, and why each of the second is in it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "AddedStyles")]
 struct AddedView {
     added: Vec<String>,
     skipped: Vec<String>,
@@ -202,11 +162,18 @@ async fn add(State(app): AppState, Json(body): Json<AddBody>) -> Result<JsonBody
     Ok(JsonBody(app.registry().add_styles(wanted).await.map_err(refusal)?.into()))
 }
 
-async fn fill_names(State(app): AppState) -> Result<JsonBody<Value>, Refusal> {
+/// Names that were missing.
+#[derive(Debug, Serialize, JsonSchema)]
+struct NamesFilledView {
+    status: &'static str,
+    filled: u64,
+    model_ids_checked: u64,
+}
+
+async fn fill_names(State(app): AppState) -> Result<JsonBody<NamesFilledView>, Refusal> {
     let filled = app.registry().fill_model_names().await.map_err(refusal)?;
-    Ok(JsonBody(json!({
-        "status": "ok", "filled": filled.filled, "model_ids_checked": filled.model_ids_checked,
-    })))
+    let (filled, model_ids_checked) = (filled.filled, filled.model_ids_checked);
+    Ok(JsonBody(NamesFilledView { status: "ok", filled, model_ids_checked }))
 }
 
 async fn send_preview(

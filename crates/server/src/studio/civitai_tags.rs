@@ -4,12 +4,13 @@ use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json as JsonBody, Router};
 use lorakeep_registry::CivitaiTag;
+use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::{Value, json};
 
 use super::civitai::upstream_refusal;
 use crate::app::{App, AppState};
 use crate::envelope::Refusal;
+use crate::openapi::{Operation, tagged};
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
@@ -17,7 +18,20 @@ pub(super) fn routes() -> Router<App> {
         .route("/api/admin/civitai/tags/sync", post(sync))
 }
 
-#[derive(Debug, Serialize)]
+pub(super) fn operations() -> Vec<Operation> {
+    tagged(
+        "CivitAI",
+        [
+            Operation::get("/api/admin/civitai/tags", "CivitAI's tags that are known here")
+                .json::<TagsView>(),
+            Operation::post("/api/admin/civitai/tags/sync", "Brings up to 2,000 more")
+                .json::<SyncedView>()
+                .refuses([404, 502]),
+        ],
+    )
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
 struct TagView {
     id: Option<u64>,
     name: String,
@@ -26,7 +40,7 @@ struct TagView {
     synced_at: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct TagsView {
     tags: Vec<TagView>,
     count: usize,
@@ -44,13 +58,24 @@ async fn list(State(app): AppState) -> Result<JsonBody<TagsView>, Refusal> {
 }
 
 /// `unknown_remaining` while the site has more, else `message`.
-async fn sync(State(app): AppState) -> Result<JsonBody<Value>, Refusal> {
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "TagsSynced")]
+struct SyncedView {
+    synced: u64,
+    total_known: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unknown_remaining: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'static str>,
+}
+
+async fn sync(State(app): AppState) -> Result<JsonBody<SyncedView>, Refusal> {
     let sync = app.registry().sync_civitai_tags().await.map_err(upstream_refusal)?;
-    let mut view = json!({ "synced": sync.synced, "total_known": sync.total_known });
-    if sync.unknown_remaining > 0 {
-        view["unknown_remaining"] = sync.unknown_remaining.into();
-    } else {
-        view["message"] = "every tag that CivitAI lists is known".into();
-    }
-    Ok(JsonBody(view))
+    let has_more = sync.unknown_remaining > 0;
+    Ok(JsonBody(SyncedView {
+        synced: sync.synced,
+        total_known: sync.total_known,
+        unknown_remaining: has_more.then_some(sync.unknown_remaining),
+        message: (!has_more).then_some("every tag that CivitAI lists is known"),
+    }))
 }

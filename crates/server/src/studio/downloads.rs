@@ -7,15 +7,59 @@ use lorakeep_registry::domain::{DownloadId, DownloadState, Trigger};
 use lorakeep_registry::{
     DownloadFilter, Enqueue, Enqueued, JobState, PageRequest, Placement, Result as RegistryResult,
 };
+use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::json;
 
 use super::extract::{self, FileName, Json, PageQuery, Path, Query};
 use super::views::{BatchView, ChangedView, DownloadView, EnqueuedView, PageView};
 use crate::app::{App, AppState};
 use crate::envelope::Refusal;
+use crate::openapi::{Operation, tagged};
+
+pub(super) fn operations() -> Vec<Operation> {
+    tagged(
+        "Downloads",
+        [
+            Operation::post("/api/admin/models/download/{filename}", "Asks for one file")
+                .query::<EnqueueQuery>()
+                .json::<EnqueuedView>()
+                .refuses([409, 503]),
+            Operation::post("/api/admin/models/download-batch", "Asks for many files")
+                .body::<BatchBody>(json!({"filenames": ["$FILENAME"]}))
+                .json::<BatchView>()
+                .refuses([503]),
+            Operation::get("/api/admin/downloads", "The queue as a list")
+                .query::<ListQuery>()
+                .example_query("state=queued,error&limit=20")
+                .json::<PageView<DownloadView>>(),
+            Operation::get("/api/admin/downloads/{id}", "One download").json::<DownloadView>(),
+            Operation::post("/api/admin/downloads/{id}/pause", "Pauses it")
+                .json::<DownloadView>()
+                .refuses([409]),
+            Operation::post("/api/admin/downloads/{id}/resume", "Lets it go on")
+                .json::<DownloadView>()
+                .refuses([409]),
+            Operation::post("/api/admin/downloads/{id}/cancel", "Ends it")
+                .json::<DownloadView>()
+                .refuses([409]),
+            Operation::post("/api/admin/downloads/{id}/retry", "Tries a failed one again")
+                .json::<DownloadView>()
+                .refuses([409, 503]),
+            Operation::post("/api/admin/downloads/{id}/move", "Gives it another place in the queue")
+                .about("With exactly one field.")
+                .body::<MoveBody>(json!({"to": "top"}))
+                .json::<DownloadView>()
+                .refuses([409]),
+            Operation::post("/api/admin/downloads/pause-all", "Pauses every download").json::<ChangedView>(),
+            Operation::post("/api/admin/downloads/resume-all", "Lets every download go on")
+                .json::<ChangedView>(),
+        ],
+    )
+}
 
 /// How one file is asked for.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct EnqueueQuery {
     #[serde(default, deserialize_with = "extract::flag")]
     force: bool,
@@ -33,7 +77,7 @@ pub(super) async fn enqueue(
 }
 
 /// Many files at once.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct BatchBody {
     filenames: Vec<String>,
@@ -49,7 +93,7 @@ pub(super) async fn enqueue_batch(
 }
 
 /// Which jobs are listed; a list of states with commas between.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct ListQuery {
     state: Option<String>,
     limit: Option<u32>,
@@ -102,7 +146,7 @@ fn respond(app: &App, outcome: RegistryResult<JobState>) -> Result<Response, Ref
 }
 
 /// Where to; exactly one field.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct MoveBody {
     to: Option<String>,

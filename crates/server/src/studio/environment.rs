@@ -3,6 +3,7 @@
 use axum::Json as JsonBody;
 use axum::extract::State;
 use lorakeep_registry::EnvSetting;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -12,7 +13,7 @@ use crate::app::AppState;
 use crate::envelope::Refusal;
 
 /// One setting; a secret has no `value`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct EnvView {
     key: &'static str,
     value: Option<String>,
@@ -30,7 +31,7 @@ impl From<EnvSetting> for EnvView {
 }
 
 /// A value as text or number; null and an empty text take it away.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EnvBody {
     key: String,

@@ -11,7 +11,8 @@ use lorakeep_registry::{EvaluationAnswer, EvaluationHealth, EvaluationRequest, P
 use super::extract::{FileName, Json, PageQuery, Query};
 use crate::app::{App, AppState};
 use crate::envelope::Refusal;
-use crate::evaluation::{EvaluationsView, answered, healthy, picture, refuse_faults, refused};
+use crate::evaluation::{self, EvaluationsView, answered, healthy, picture, refuse_faults, refused};
+use crate::openapi::Operation;
 
 /// Where evaluations are.
 const BASE: &str = "/api/admin/evaluations";
@@ -24,6 +25,17 @@ pub(super) fn routes() -> Router<App> {
         .route("/api/admin/evaluations/{id}/cancel", post(cancel))
         .route("/api/admin/evaluations/{id}/grid", get(grid))
         .route("/api/admin/evaluations/{id}/cells/{place}", get(cell))
+}
+
+pub(super) fn operations() -> Vec<Operation> {
+    evaluation::operations([
+        "/api/admin/evaluations",
+        "/api/admin/evaluations/health",
+        "/api/admin/evaluations/{id}",
+        "/api/admin/evaluations/{id}/cancel",
+        "/api/admin/evaluations/{id}/grid",
+        "/api/admin/evaluations/{id}/cells/{place}",
+    ])
 }
 
 async fn run(

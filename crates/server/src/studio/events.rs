@@ -12,6 +12,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use http::HeaderMap;
 use lorakeep_registry::{Event, EventFilter, Registry, Severity};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, watch};
@@ -20,6 +21,7 @@ use super::event_stream::{answer, numbered_frame};
 use super::extract::Query;
 use crate::app::{App, AppState};
 use crate::envelope::Refusal;
+use crate::openapi::{Extra, Operation, tagged};
 
 /// Events of an answer when nobody says how many.
 const USUAL: usize = 100;
@@ -32,8 +34,26 @@ pub(super) fn routes() -> Router<App> {
     Router::new().route("/api/admin/events", get(list)).route("/api/admin/events/stream", get(watch_events))
 }
 
+pub(super) fn operations() -> Vec<Operation> {
+    tagged(
+        "Events",
+        [
+            Operation::get("/api/admin/events", "What happened lately, oldest first")
+                .query::<EventsQuery>()
+                .example_query("types=model.download.completed&limit=20")
+                .json::<Vec<EventView>>(),
+            Operation::get("/api/admin/events/stream", "Watches what happens")
+                .about("Server-sent events with the same objects; `id` is the position to come back with.")
+                .query::<EventsQuery>()
+                .takes(Extra::header("Last-Event-ID", "The position of the last event that was seen"))
+                .event_stream("Events as they happen")
+                .refuses([503]),
+        ],
+    )
+}
+
 /// One event in the contract's form.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct EventView {
     id: String,
     #[serde(rename = "type")]
@@ -58,7 +78,7 @@ impl From<&Event> for EventView {
 }
 
 /// `types` are separated by commas; empty ones count as absent.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 struct EventsQuery {
     limit: Option<usize>,
     types: Option<String>,

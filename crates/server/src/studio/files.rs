@@ -4,7 +4,9 @@ use axum::Json as JsonBody;
 use axum::extract::State;
 use lorakeep_registry::PageRequest;
 use lorakeep_registry::domain::BinItemId;
+use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::json;
 
 use super::extract::{self, FileName, OptionalJson, PageQuery, Path, Query};
 use super::views::{
@@ -12,9 +14,50 @@ use super::views::{
 };
 use crate::app::AppState;
 use crate::envelope::Refusal;
+use crate::openapi::{Operation, tagged};
+
+pub(super) fn operations() -> Vec<Operation> {
+    tagged(
+        "Files",
+        [
+            Operation::delete("/api/admin/models/{filename}", "Moves a file to the bin")
+                .query::<DeleteQuery>()
+                .json::<DeletedView>()
+                .refuses([409, 503, 507]),
+            Operation::delete("/api/admin/entries/by-file/{filename}", "Moves a file of any name to the bin")
+                .about("Also for files that are called like a word of another path, as `status`.")
+                .query::<DeleteQuery>()
+                .json::<DeletedView>()
+                .refuses([409, 503, 507]),
+            Operation::get("/api/admin/bin", "Deleted files, newest first")
+                .query::<PageQuery>()
+                .json::<PageView<BinItemView>>(),
+            Operation::delete("/api/admin/bin", "Frees deleted files for good")
+                .query::<PurgeQuery>()
+                .example_query("min_age_days=30")
+                .json::<PurgedView>()
+                .refuses([503]),
+            Operation::post("/api/admin/bin/{id}/restore", "Puts a deleted file back")
+                .json::<RestoredView>()
+                .refuses([409, 503]),
+            Operation::delete("/api/admin/bin/{id}", "Frees one deleted file for good")
+                .json::<PurgedView>()
+                .refuses([409, 503]),
+            Operation::post("/api/admin/scan", "Looks at every file by its size and time")
+                .json::<ScanView>()
+                .refuses([503]),
+            Operation::get("/api/admin/unlisted", "Files that no catalog knows")
+                .query::<PageQuery>()
+                .json::<PageView<UnlistedView>>(),
+            Operation::post("/api/admin/unlisted/adopt", "Makes entries of them; of all when none is named")
+                .optional_body::<AdoptBody>(json!({"paths": ["loras/new.safetensors"]}))
+                .json::<AdoptView>(),
+        ],
+    )
+}
 
 /// How a file is deleted.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct DeleteQuery {
     #[serde(default, deserialize_with = "extract::flag")]
     purge: bool,
@@ -52,7 +95,7 @@ pub(super) async fn purge_item(
 }
 
 /// Which items are purged. Without the age nothing is: the whole bin goes only when somebody says so.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct PurgeQuery {
     min_age_days: u32,
 }
@@ -77,8 +120,9 @@ pub(super) async fn list_unlisted(
 }
 
 /// Which files become entries; all of them when none is named.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "AdoptFilesBody")]
 pub(super) struct AdoptBody {
     #[serde(default)]
     paths: Vec<String>,

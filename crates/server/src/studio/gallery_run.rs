@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 use lorakeep_registry::{GalleryRequest, SearchMode};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -9,7 +10,7 @@ use super::extract;
 use crate::envelope::Refusal;
 
 /// The body as it comes.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 pub(super) struct RunBody {
     action: String,
     mode: Option<String>,

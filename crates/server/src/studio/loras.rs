@@ -11,18 +11,32 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use lorakeep_registry::domain::{LoraPair, Match, PairFile};
 use lorakeep_registry::{Error, PairsTag, Registry};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::extract::{self, FileName, Query};
 use crate::app::{App, AppState};
 use crate::envelope::Refusal;
+use crate::openapi::{Operation, tagged};
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/api/admin/loras/compatible/{base_model}", get(compatible))
 }
 
+pub(super) fn operations() -> Vec<Operation> {
+    tagged(
+        "Styles",
+        [Operation::get(
+            "/api/admin/loras/compatible/{base_model}",
+            "Pairs of style LoRAs that fit a base model",
+        )
+        .query::<CompatibleQuery>()
+        .json::<Vec<PairView<'_>>>()],
+    )
+}
+
 /// How base models are compared.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 struct CompatibleQuery {
     #[serde(default, deserialize_with = "extract::flag")]
     exact: bool,
@@ -110,7 +124,7 @@ impl Pairs {
 }
 
 /// One style with its variants; the paths are what ComfyUI's loader wants.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct PairView<'a> {
     pair_id: &'a str,
     name: &'a str,

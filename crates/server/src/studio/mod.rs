@@ -46,6 +46,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::app::App;
 use crate::envelope::Refusal;
+use crate::openapi::Operation;
 use crate::{auth, extract, multipart, tus};
 
 /// Catalog files that are read at once; each may hold [`multipart::MAX_DOCUMENT_BYTES`] of memory.
@@ -115,6 +116,39 @@ pub(crate) fn routes(app: &App) -> Router<App> {
         .merge(styles::routes())
         .route_layer(from_fn_with_state(app.clone(), auth::require_admin))
         .merge(sessions::open_routes())
+}
+
+/// What is served, for the documentation.
+pub(crate) fn operations() -> Vec<Operation> {
+    [
+        sessions::operations(),
+        models::operations(),
+        entries::operations(),
+        downloads::operations(),
+        status::operations(),
+        files::operations(),
+        quarantine::operations(),
+        duplicates::operations(),
+        identify::operations(),
+        verification::operations(),
+        adoption::operations(),
+        sidecars::operations(),
+        civitai::operations(),
+        civitai_tags::operations(),
+        civitai_styles::operations(),
+        styles::operations(),
+        loras::operations(),
+        gallery::operations(),
+        backfill::operations(),
+        metadata::operations(),
+        sync::operations(),
+        events::operations(),
+        evaluations::operations(),
+        tus::operations("/api/admin/uploads", "/api/admin/uploads/{id}"),
+        teams::operations(),
+        settings::operations(),
+    ]
+    .concat()
 }
 
 fn catalog_routes() -> Router<App> {

@@ -5,16 +5,62 @@ use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, ETAG};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use lorakeep_registry::domain::CatalogName;
+use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::{Map, Value, json};
 
 use super::multipart;
-use super::views::{ImportView, StatsView};
+use super::views::{ImportView, ListingView, StatsView};
 use crate::app::{App, AppState};
 use crate::conditional::{REVALIDATE, is_known};
 use crate::envelope::Refusal;
+use crate::openapi::{Extra, Operation, tagged};
+
+/// The `ETag` that the client has.
+fn known() -> Extra {
+    Extra::header("If-None-Match", "The `ETag` of the answer that the client has")
+}
+
+const CATALOG_FILE: &[(&str, &str, bool, bool)] =
+    &[("file", "A catalog file: an object with categories, or a bare array of entries", true, true)];
+
+pub(super) fn operations() -> Vec<Operation> {
+    tagged(
+        "Catalog",
+        [
+            Operation::get("/api/admin/models", "The whole catalog of models with states")
+                .json::<ListingView<'_>>()
+                .empty(304, "Nothing changed")
+                .takes(known()),
+            Operation::get("/api/admin/loras", "The whole catalog of styles with states and galleries")
+                .json::<ListingView<'_>>()
+                .empty(304, "Nothing changed")
+                .takes(known()),
+            Operation::get("/api/admin/stats", "The heads of both lists without the lists")
+                .json::<BothStatsView>(),
+            Operation::post("/api/admin/models/import", "Imports a catalog file of models")
+                .form(CATALOG_FILE, json!({"file": "@$CATALOG_FILE"}))
+                .json::<ImportView>()
+                .refuses([411]),
+            Operation::post("/api/admin/loras/import", "Imports a catalog file of styles")
+                .form(CATALOG_FILE, json!({"file": "@$CATALOG_FILE"}))
+                .json::<ImportView>()
+                .refuses([411]),
+            Operation::post(
+                "/api/admin/models/import-builtin",
+                "Adds the built-in list of well-known models",
+            )
+            .json::<ImportView>(),
+            Operation::get("/api/admin/models/export", "The catalog file of models, byte for byte")
+                .json::<Map<String, Value>>(),
+            Operation::get("/api/admin/loras/export", "The catalog file of styles, byte for byte")
+                .json::<Map<String, Value>>(),
+        ],
+    )
+}
 
 /// The heads of both lists without the lists.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct BothStatsView {
     models: StatsView,
     loras: StatsView,

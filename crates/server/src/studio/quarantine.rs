@@ -8,6 +8,30 @@ use super::extract::{PageQuery, Path, Query};
 use super::views::{PageView, PurgedView, QuarantinedView, ReleasedView};
 use crate::app::AppState;
 use crate::envelope::Refusal;
+use crate::openapi::{Operation, tagged};
+
+pub(super) fn operations() -> Vec<Operation> {
+    tagged(
+        "Files",
+        [
+            Operation::get("/api/admin/quarantine", "Files that may not be loaded, newest first")
+                .query::<PageQuery>()
+                .json::<PageView<QuarantinedView>>(),
+            Operation::post(
+                "/api/admin/quarantine/{sha256}/release",
+                "Puts the newest file of that content where it was to go",
+            )
+            .json::<ReleasedView>()
+            .refuses([409, 503]),
+            Operation::delete(
+                "/api/admin/quarantine/{sha256}",
+                "Removes every quarantined file of that content for good",
+            )
+            .json::<PurgedView>()
+            .refuses([503]),
+        ],
+    )
+}
 
 pub(super) async fn list(
     State(app): AppState,

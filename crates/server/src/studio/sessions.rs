@@ -7,11 +7,14 @@ use axum::{Json as JsonBody, Router};
 use http::header::{CACHE_CONTROL, LOCATION};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, StatusCode};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::extract::Json;
 use crate::app::{App, AppState};
 use crate::envelope::Refusal;
+use crate::openapi::{Operation, tagged};
 use crate::session::{self, Session};
 
 /// A key is shown once and kept by nobody.
@@ -22,20 +25,40 @@ pub(super) fn open_routes() -> Router<App> {
     Router::new().route("/api/auth/login", post(log_in))
 }
 
+pub(super) fn operations() -> Vec<Operation> {
+    tagged(
+        "Sessions",
+        [
+            Operation::post("/api/auth/login", "Begins the session of a browser")
+                .open()
+                .body::<LoginBody>(json!({"api_key": "$KEY"}))
+                .json::<LoginView>()
+                .refuses([401, 403]),
+            Operation::post("/api/auth/logout", "Ends the session").empty(302, "To the login page"),
+            Operation::post(
+                "/api/admin/admin-key/rotate",
+                "Makes a new admin key; the old one and every session end",
+            )
+            .json::<NewKeyView>()
+            .refuses([409]),
+        ],
+    )
+}
+
 pub(super) fn routes() -> Router<App> {
     Router::new()
         .route("/api/auth/logout", post(log_out))
         .route("/api/admin/admin-key/rotate", post(rotate_key))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct LoginBody {
     api_key: String,
     next: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct LoginView {
     status: &'static str,
     redirect: String,
@@ -67,7 +90,8 @@ async fn log_out(State(app): AppState, parts: Parts) -> Result<Response, Refusal
 }
 
 /// A new admin key, shown once.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "NewAdminKey")]
 struct NewKeyView {
     key: String,
 }

@@ -3,19 +3,43 @@
 use axum::Json as JsonBody;
 use axum::extract::State;
 use lorakeep_registry::SettingsChange;
+use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::json;
 
+use super::environment::{EnvBody, EnvView};
 use super::extract::{self, Json};
-use super::views::{DoctorView, SettingsView};
+use super::views::{DoctorView, PageView, SettingsView};
 use crate::app::AppState;
 use crate::envelope::Refusal;
+use crate::openapi::{Operation, tagged};
+
+pub(super) fn operations() -> Vec<Operation> {
+    tagged(
+        "Settings",
+        [
+            Operation::get("/api/admin/settings", "What can be changed while the server runs")
+                .json::<SettingsView>(),
+            Operation::put("/api/admin/settings", "Changes settings; absent fields stay")
+                .body::<SettingsBody>(json!({"max_concurrent_downloads": 3, "bandwidth": null}))
+                .json::<SettingsView>(),
+            Operation::get("/api/admin/settings/env", "Keys of upstreams and limits; secrets never come out")
+                .json::<PageView<EnvView>>(),
+            Operation::put("/api/admin/settings/env", "Sets one of them; null takes it away")
+                .body::<EnvBody>(json!({"key": "CIVITAI_API_KEY", "value": "$CIVITAI_KEY"}))
+                .json::<EnvView>()
+                .refuses([404, 409]),
+            Operation::get("/api/admin/doctor", "What is wrong with the installation").json::<DoctorView>(),
+        ],
+    )
+}
 
 pub(super) async fn show(State(app): AppState) -> JsonBody<SettingsView> {
     JsonBody(app.registry().settings().into())
 }
 
 /// A change; absent fields stay. `max_concurrent` and `max_concurrent_downloads` are one setting.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(clippy::option_option, reason = "absent stays, null lifts the limit")]
 pub(super) struct SettingsBody {

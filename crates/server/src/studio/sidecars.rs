@@ -6,19 +6,42 @@ use axum::{Json as JsonBody, Router};
 use http::StatusCode;
 use lorakeep_registry::domain::SidecarFlavour;
 use lorakeep_registry::{Error, SidecarReport};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::extract::OptionalJson;
 use super::views::time;
 use crate::app::{App, AppState};
 use crate::envelope::Refusal;
+use crate::openapi::{Operation, tagged};
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/api/admin/sidecars", post(start).get(show).delete(cancel))
 }
 
+pub(super) fn operations() -> Vec<Operation> {
+    tagged(
+        "Adoption",
+        [
+            Operation::post("/api/admin/sidecars", "Writes sidecars beside models, in the background")
+                .optional_body::<SidecarsBody>(
+                    json!({"filenames": ["$FILENAME"], "flavours": ["civitai_info"]}),
+                )
+                .answers::<SidecarsView>(202, "It has begun")
+                .refuses([404, 409]),
+            Operation::get("/api/admin/sidecars", "How the writing stands")
+                .json::<SidecarsView>()
+                .refuses([404]),
+            Operation::delete("/api/admin/sidecars", "Ends the writing")
+                .json::<SidecarsView>()
+                .refuses([404]),
+        ],
+    )
+}
+
 /// Beside which files, all present ones when none is named; and which flavours, those of the configuration when none is.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct SidecarsBody {
     #[serde(default)]
@@ -28,7 +51,7 @@ struct SidecarsBody {
 }
 
 /// The run, running or ended.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct SidecarsView {
     is_running: bool,
     started_at: String,
@@ -43,7 +66,8 @@ struct SidecarsView {
 }
 
 /// A sidecar that was left as it is.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "SidecarRefusal")]
 struct RefusalView {
     path: String,
     reason: String,

@@ -11,6 +11,7 @@ use futures_util::StreamExt;
 use futures_util::stream::{self, Stream};
 use http::StatusCode;
 use lorakeep_registry::Registry;
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
@@ -19,12 +20,27 @@ use super::event_stream::{answer, data_frame};
 use super::views::DownloadView;
 use crate::app::AppState;
 use crate::envelope::Refusal;
+use crate::openapi::{Operation, tagged};
 use crate::problem::Problem;
 
 /// Watchers at once; each costs a connection.
 pub(super) const MAX_WATCHERS: usize = 512;
 /// The pace of the frames that the contract promises.
 const PACE: Duration = Duration::from_secs(1);
+
+pub(super) fn operations() -> Vec<Operation> {
+    tagged(
+        "Downloads",
+        [Operation::get("/api/admin/models/status", "Watches downloads")
+            .about(
+                "Server-sent events without names: one at once, then one each second. Each is \
+                 `{\"downloads\": {file name: download}, \"timestamp\": Unix seconds}`, where a download has the fields of \
+                 `GET /api/admin/downloads/{id}`. At most 512 watch at once.",
+            )
+            .event_stream("What is active or queued, and what ended in the last 15 minutes")
+            .refuses([503])],
+    )
+}
 
 /// One ticker for all watchers; it runs while there are any.
 pub(super) struct StatusStream {
@@ -40,7 +56,7 @@ struct Ticker {
 }
 
 /// What a frame says.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct FrameView {
     downloads: BTreeMap<String, DownloadView>,
     /// Unix seconds with fraction.

@@ -6,14 +6,16 @@ use axum::{Json as JsonBody, Router};
 use http::StatusCode;
 use lorakeep_registry::domain::{GenerationSettings, StyleAudience, StyleStrengths};
 use lorakeep_registry::{MAX_PREVIEW_BYTES, NewStyle, StyleChange, StyleFilter, StyleSource};
+use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::extract::{self, FileName, Json, PageQuery, Query, bool_of, whole_number};
 use super::multipart;
 use super::views::{PageView, StyleView};
 use crate::app::{App, AppState};
 use crate::envelope::Refusal;
+use crate::openapi::{Operation, tagged};
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
@@ -23,8 +25,42 @@ pub(super) fn routes() -> Router<App> {
         .route("/api/admin/styles/{style}/preview", put(set_preview).delete(remove_preview))
 }
 
+pub(super) fn operations() -> Vec<Operation> {
+    const PICTURE: &[(&str, &str, bool, bool)] = &[("file", "A picture", true, true)];
+    tagged(
+        "Styles of the public API",
+        [
+            Operation::get("/api/admin/styles", "Styles, the newest first")
+                .query::<StylesQuery>()
+                .json::<PageView<StyleView>>()
+                .refuses([404]),
+            Operation::post("/api/admin/styles", "Makes a style of an entry or a pair")
+                .body::<NewStyleBody>(json!({"name": "Golden hour", "entry": "$ENTRY", "is_public": true}))
+                .json::<StyleView>()
+                .refuses([404, 409]),
+            Operation::get("/api/admin/styles/{style}", "One style").json::<StyleView>(),
+            Operation::patch("/api/admin/styles/{style}", "Changes a style; null takes a value away")
+                .body::<StyleBody>(json!({"description": "Warm light", "default_steps": 20}))
+                .json::<StyleView>()
+                .refuses([409]),
+            Operation::delete("/api/admin/styles/{style}", "Deletes a style; it can be restored")
+                .query::<DeleteQuery>()
+                .json::<StyleView>(),
+            Operation::post("/api/admin/styles/{style}/restore", "Brings a deleted style back")
+                .json::<StyleView>()
+                .refuses([409]),
+            Operation::put("/api/admin/styles/{style}/preview", "Gives a style a picture")
+                .form(PICTURE, json!({"file": "@$PICTURE"}))
+                .json::<StyleView>()
+                .refuses([411]),
+            Operation::delete("/api/admin/styles/{style}/preview", "Takes the picture away")
+                .json::<StyleView>(),
+        ],
+    )
+}
+
 /// Which styles; what is empty counts as absent.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 struct StylesQuery {
     /// Words in name, slug or description.
     q: Option<String>,
@@ -74,7 +110,7 @@ async fn show(State(app): AppState, FileName(style): FileName) -> Result<JsonBod
 }
 
 /// How strongly the files of each role are applied, -10 to 10.
-#[derive(Debug, Default, Clone, Copy, Deserialize)]
+#[derive(Debug, Default, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct StrengthsBody {
     high: Option<f64>,
@@ -91,7 +127,7 @@ impl StrengthsBody {
 }
 
 /// A new style: of `entry`, of `pair`, or of `high` and `low`, `is_public` or for a `team`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct NewStyleBody {
     name: String,
@@ -148,7 +184,7 @@ async fn create(
 }
 
 /// What is absent stays; `null` takes a value away.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(clippy::option_option, reason = "absent stays, null takes away")]
 struct StyleBody {
@@ -246,7 +282,8 @@ fn image_id(value: &Value) -> Result<u64, Refusal> {
     id.ok_or_else(|| Refusal::unreadable(loc(), "Input should be a valid integer", "int_parsing"))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "DeleteStyleQuery")]
 struct DeleteQuery {
     /// For good.
     #[serde(default, deserialize_with = "extract::flag")]

@@ -5,12 +5,14 @@ use axum::routing::post;
 use axum::{Json as JsonBody, Router};
 use http::StatusCode;
 use lorakeep_registry::{Error, SyncConflict, SyncReport, UpdateCheck};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::extract::{self, Query};
 use crate::app::{App, AppState};
 use crate::envelope::Refusal;
+use crate::openapi::{Operation, tagged};
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
@@ -18,15 +20,35 @@ pub(super) fn routes() -> Router<App> {
         .route("/api/admin/models/check-updates", post(check))
 }
 
-#[derive(Debug, Deserialize)]
+pub(super) fn operations() -> Vec<Operation> {
+    tagged(
+        "Repository",
+        [
+            Operation::post(
+                "/api/admin/models/check-updates",
+                "Fetches the repository and looks whether its catalog is newer",
+            )
+            .json::<UpdateCheckView>()
+            .refuses([409, 502, 503]),
+            Operation::post("/api/admin/models/sync", "Merges the repository's catalog")
+                .about("500 `repo_missing` while there is no clone yet: check for updates first.")
+                .query::<SyncQuery>()
+                .example_query("dry_run=true")
+                .json::<SyncView>()
+                .refuses([409, 503]),
+        ],
+    )
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
 struct SyncQuery {
     #[serde(default, deserialize_with = "extract::flag")]
     dry_run: bool,
 }
 
-async fn sync(State(app): AppState, Query(query): Query<SyncQuery>) -> Result<JsonBody<Value>, Refusal> {
+async fn sync(State(app): AppState, Query(query): Query<SyncQuery>) -> Result<JsonBody<SyncView>, Refusal> {
     let report = app.registry().sync_catalog(query.dry_run).await.map_err(sync_refusal)?;
-    Ok(JsonBody(report_view(report, query.dry_run)))
+    Ok(JsonBody(SyncView::new(report, query.dry_run)))
 }
 
 /// The contract answers 500 when there is no clone yet.
@@ -39,38 +61,85 @@ fn sync_refusal(error: Error) -> Refusal {
     }
 }
 
-fn report_view(report: SyncReport, is_dry: bool) -> Value {
-    if !report.is_changed {
-        return json!({ "status": "up_to_date", "version": report.old_version });
+/// What a merge did or would do.
+#[derive(Serialize, JsonSchema)]
+#[serde(untagged)]
+enum SyncView {
+    UpToDate { status: &'static str, version: i64 },
+    Changed(ChangesView),
+}
+
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "CatalogChanges")]
+struct ChangesView {
+    /// `updated`, or `would_update` by `dry_run`.
+    status: &'static str,
+    old_version: i64,
+    new_version: i64,
+    new_date: String,
+    added: Vec<String>,
+    updated: Vec<String>,
+    kept: Vec<String>,
+    conflicts: Vec<ConflictView>,
+    errors: Vec<RefusedEntryView>,
+}
+
+/// A field that was changed on both sides; ours stays.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "FieldConflict")]
+struct ConflictView {
+    file: String,
+    field: String,
+    ours: Value,
+    theirs: Value,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct RefusedEntryView {
+    file: String,
+    message: String,
+}
+
+impl SyncView {
+    fn new(report: SyncReport, is_dry: bool) -> Self {
+        if !report.is_changed {
+            return Self::UpToDate { status: "up_to_date", version: report.old_version };
+        }
+        let refused = report.refused.into_iter().map(|(file, message)| RefusedEntryView { file, message });
+        Self::Changed(ChangesView {
+            status: if is_dry { "would_update" } else { "updated" },
+            old_version: report.old_version,
+            new_version: report.new_version,
+            new_date: report.new_date,
+            added: report.added,
+            updated: report.updated,
+            kept: report.kept,
+            conflicts: report.conflicts.into_iter().map(ConflictView::from).collect(),
+            errors: refused.collect(),
+        })
     }
-    let conflicts: Vec<Value> = report.conflicts.into_iter().map(conflict_view).collect();
-    let refused =
-        report.refused.into_iter().map(|(file, message)| json!({ "file": file, "message": message }));
-    json!({
-        "status": if is_dry { "would_update" } else { "updated" },
-        "old_version": report.old_version,
-        "new_version": report.new_version,
-        "new_date": report.new_date,
-        "added": report.added,
-        "updated": report.updated,
-        "kept": report.kept,
-        "conflicts": conflicts,
-        "errors": refused.collect::<Vec<Value>>(),
-    })
 }
 
-fn conflict_view(SyncConflict { file, conflict }: SyncConflict) -> Value {
-    json!({ "file": file, "field": conflict.field, "ours": conflict.ours, "theirs": conflict.theirs })
+impl From<SyncConflict> for ConflictView {
+    fn from(SyncConflict { file, conflict }: SyncConflict) -> Self {
+        Self { file, field: conflict.field, ours: conflict.ours, theirs: conflict.theirs }
+    }
 }
 
-async fn check(State(app): AppState) -> Result<JsonBody<Value>, Refusal> {
+/// What the repository has.
+#[derive(Serialize, JsonSchema)]
+struct UpdateCheckView {
+    /// `update_available` or `up_to_date`.
+    status: &'static str,
+    version: i64,
+    remote_version: Option<i64>,
+    remote_date: Option<String>,
+    commit: String,
+}
+
+async fn check(State(app): AppState) -> Result<JsonBody<UpdateCheckView>, Refusal> {
     let UpdateCheck { version, remote_version, remote_date, has_update, commit } =
         app.registry().check_updates().await.map_err(sync_refusal)?;
-    Ok(JsonBody(json!({
-        "status": if has_update { "update_available" } else { "up_to_date" },
-        "version": version,
-        "remote_version": remote_version,
-        "remote_date": remote_date,
-        "commit": commit,
-    })))
+    let status = if has_update { "update_available" } else { "up_to_date" };
+    Ok(JsonBody(UpdateCheckView { status, version, remote_version, remote_date, commit }))
 }

@@ -9,12 +9,15 @@ use http::HeaderName;
 use http::header::CACHE_CONTROL;
 use lorakeep_registry::NewTeamKey;
 use lorakeep_registry::domain::{ApiVersion, TeamScope};
+use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::json;
 
 use super::extract::{self, FileName, Json, OptionalJson, PageQuery, Query};
 use super::views::{NewKeyView, PageView, TeamKeyView, TeamView};
 use crate::app::{App, AppState};
 use crate::envelope::Refusal;
+use crate::openapi::{Operation, tagged};
 
 /// A key is shown once and kept by nobody.
 const NOWHERE: [(HeaderName, &str); 1] = [(CACHE_CONTROL, "no-store")];
@@ -30,12 +33,47 @@ pub(super) fn routes() -> Router<App> {
         .route("/api/admin/keys/{key}/rotate", post(rotate_key))
 }
 
+pub(super) fn operations() -> Vec<Operation> {
+    tagged(
+        "Teams and keys",
+        [
+            Operation::get("/api/admin/teams", "The teams by name").json::<PageView<TeamView>>(),
+            Operation::post("/api/admin/teams", "Makes a team")
+                .body::<TeamBody>(json!({"name": "north"}))
+                .json::<TeamView>()
+                .refuses([409]),
+            Operation::get("/api/admin/teams/{team}", "One team").json::<TeamView>(),
+            Operation::patch("/api/admin/teams/{team}", "Pins the version that its calls mean; null lets go")
+                .body::<TeamChange>(json!({"pinned_version": "2026-05-15"}))
+                .json::<TeamView>(),
+            Operation::delete("/api/admin/teams/{team}", "Removes a team; its keys stop").json::<TeamView>(),
+            Operation::get("/api/admin/keys", "Keys, newest first")
+                .query::<KeysQuery>()
+                .json::<PageView<TeamKeyView>>()
+                .refuses([404]),
+            Operation::post("/api/admin/keys", "Makes a key, or takes over one that begins with `og_`")
+                .body::<KeyBody>(json!({"team": "$TEAM", "name": "generator", "scopes": ["styles:read"]}))
+                .json::<NewKeyView>()
+                .refuses([404, 409]),
+            Operation::post(
+                "/api/admin/keys/{key}/rotate",
+                "Makes a key like it; the old one goes on for a while",
+            )
+            .optional_body::<RotateBody>(json!({"overlap_seconds": 3600}))
+            .json::<NewKeyView>()
+            .refuses([409]),
+            Operation::post("/api/admin/keys/{key}/revoke", "Ends a key on every server within a second")
+                .json::<TeamKeyView>(),
+        ],
+    )
+}
+
 async fn list_teams(State(app): AppState) -> Result<JsonBody<PageView<TeamView>>, Refusal> {
     let teams = app.registry().list_teams().await?;
     Ok(JsonBody(PageView::all(teams.into_iter().map(TeamView::from).collect())))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct TeamBody {
     name: String,
@@ -53,7 +91,7 @@ async fn show_team(State(app): AppState, FileName(team): FileName) -> Result<Jso
 }
 
 /// `null` lets go of the version.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(clippy::option_option, reason = "absent stays, null lets go")]
 struct TeamChange {
@@ -80,7 +118,7 @@ async fn delete_team(State(app): AppState, FileName(team): FileName) -> Result<J
     Ok(JsonBody(app.registry().delete_team(&team).await?.into()))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 struct KeysQuery {
     team: Option<String>,
     limit: Option<u32>,
@@ -98,7 +136,7 @@ async fn list_keys(
 }
 
 /// A new key; with `key` one from elsewhere is taken over.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct KeyBody {
     team: String,
@@ -129,7 +167,7 @@ async fn revoke_key(State(app): AppState, FileName(key): FileName) -> Result<Jso
     Ok(JsonBody(TeamKeyView::new(revoked, app.registry().now())))
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RotateBody {
     overlap_seconds: Option<i64>,

@@ -16,10 +16,12 @@ use http::header::{CACHE_CONTROL, LOCATION};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use lorakeep_registry::domain::{Caller, Right, UploadId, UploadRoute};
 use lorakeep_registry::{Checksum, Error, NewResumable, ResumableStatus, ResumableUpload};
+use serde_json::json;
 
 use crate::app::{App, AppState};
 use crate::envelope::Refusal;
 use crate::extract::Path;
+use crate::openapi::{Extra, Operation, tagged};
 use crate::problem::Problem;
 use headers::{
     CHECKSUM_ALGORITHM, CHECKSUM_MISMATCH, EXTENSION, EXTENSIONS, MAX_SIZE, METADATA, OFFSET, RESUMABLE,
@@ -33,6 +35,60 @@ pub(crate) fn routes(path: &str) -> Router<App> {
         .route(path, post(create).get(list).options(describe))
         .route(&format!("{path}/{{id}}"), one())
         .layer(map_response(with_version))
+}
+
+/// What [`routes`] serves, for the documentation: `all` is its path, `one` with an id.
+pub(crate) fn operations(all: &'static str, one: &'static str) -> Vec<Operation> {
+    const PIECE: &str = "application/offset+octet-stream";
+    let version = || Extra::header("Tus-Resumable", "The version of the protocol").required(VERSION);
+    let number = || json!({"type": "integer", "minimum": 0});
+    tagged(
+        "Uploads in pieces",
+        [
+            Operation::post(all, "Begins an upload; its first piece may be the body")
+                .about("[tus 1.0.0](https://tus.io/protocols/resumable-upload); `docs/uploads.md` shows a whole upload.")
+                .takes(version())
+                .takes(Extra::header("Upload-Length", "Bytes of the whole").of(number()).required("$LENGTH"))
+                .takes(
+                    Extra::header(
+                        "Upload-Metadata",
+                        "`filename`, `entity_type`, `use_safe_filename`, `fingerprint`: pairs separated by commas, values in base64",
+                    )
+                    .required("$METADATA"),
+                )
+                .bytes_body(PIECE, false, None)
+                .empty(201, "It has begun; `Location` is where its pieces go")
+                .refuses([409, 410, 412, 423, 460, 503, 507]),
+            Operation::get(all, "The caller's uploads, newest first; everybody's for an admin").json::<ListView>(),
+            Operation::options(all, "What of the protocol is served").empty(204, "The headers say it"),
+            Operation::get(one, "Where an upload stands and what became of it").json::<UploadView>(),
+            Operation::head(one, "How far an upload is")
+                .takes(version())
+                .empty(200, "`Upload-Offset` says it")
+                .refuses([410, 412]),
+            Operation::patch(one, "The next piece")
+                .takes(version())
+                .takes(Extra::header("Upload-Offset", "Where the piece begins").of(number()).required("$OFFSET"))
+                .takes(Extra::header("Upload-Checksum", "`sha1` or `sha256`, a space, the sum of the piece in base64"))
+                .bytes_body(PIECE, true, Some("@$PIECE".into()))
+                .empty(204, "It is here; `Upload-Offset` is the new place")
+                .refuses([409, 410, 411, 412, 423, 460, 503, 507]),
+            Operation::post(one, "Another method, for clients whose proxies know no other")
+                .takes(version())
+                .takes(
+                    Extra::header("X-HTTP-Method-Override", "`PATCH`, `DELETE` or `HEAD`")
+                        .of(json!({"type": "string", "enum": ["PATCH", "DELETE", "HEAD"]}))
+                        .required("HEAD"),
+                )
+                .takes(Extra::header("Upload-Offset", "Where the piece begins").of(number()))
+                .bytes_body(PIECE, false, None)
+                .empty(200, "As `HEAD`")
+                .empty(204, "As `PATCH` or `DELETE`")
+                .refuses([405, 409, 410, 411, 412, 423, 460, 503, 507]),
+            Operation::delete(one, "Gives an upload up").takes(version()).empty(204, "It is gone").refuses([409, 410, 412, 423]),
+            Operation::options(one, "What of the protocol is served").empty(204, "The headers say it"),
+        ],
+    )
 }
 
 fn one() -> MethodRouter<App> {

@@ -1,13 +1,14 @@
 //! What became of an upload, as JSON.
 
 use lorakeep_registry::{Page, ResumableStatus, ResumableUpload};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::headers::value_of;
 use crate::uploaded::{AdminUploadedView, second};
 
 /// One upload in pieces.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct UploadView {
     id: String,
     /// `receiving`, `accepting`, `done`, `failed`.
@@ -26,7 +27,8 @@ pub(super) struct UploadView {
 }
 
 /// The file in its place.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "UploadResult")]
 struct ResultView {
     #[serde(flatten)]
     file: AdminUploadedView,
@@ -34,7 +36,8 @@ struct ResultView {
 }
 
 /// Why it was refused.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "UploadError")]
 struct ErrorView {
     code: String,
     detail: String,
@@ -42,7 +45,8 @@ struct ErrorView {
 }
 
 /// Uploads in pieces.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "PageOfUpload")]
 pub(super) struct ListView {
     items: Vec<UploadView>,
     next_cursor: Option<String>,

@@ -10,8 +10,9 @@ use lorakeep_registry::{EvaluationAnswer, EvaluationHealth, EvaluationRequest, P
 
 use crate::app::{App, AppState};
 use crate::envelope::Refusal;
-use crate::evaluation::{EvaluationsView, answered, healthy, picture, refuse_faults, refused};
+use crate::evaluation::{self, EvaluationsView, answered, healthy, picture, refuse_faults, refused};
 use crate::extract::{FileName, Json, PageQuery, Query};
+use crate::openapi::{Operation, tagged};
 
 /// Where evaluations are.
 const BASE: &str = "/api/v1/evaluation";
@@ -25,6 +26,25 @@ pub(super) fn routes() -> Router<App> {
         .route("/api/v1/evaluation/{id}/cancel", post(cancel))
         .route("/api/v1/evaluation/{id}/grid", get(grid))
         .route("/api/v1/evaluation/{id}/cells/{place}", get(cell))
+}
+
+pub(super) fn operations() -> Vec<Operation> {
+    let mut operations = evaluation::operations([
+        "/api/v1/evaluation",
+        "/api/v1/evaluation/health",
+        "/api/v1/evaluation/{id}",
+        "/api/v1/evaluation/{id}/cancel",
+        "/api/v1/evaluation/{id}/grid",
+        "/api/v1/evaluation/{id}/cells/{place}",
+    ]);
+    let slash = [
+        evaluation::run("/api/v1/evaluation/"),
+        Operation::get("/api/v1/evaluation/", "As without the slash")
+            .query::<PageQuery>()
+            .json::<EvaluationsView>(),
+    ];
+    operations.extend(tagged("Evaluations", slash));
+    operations
 }
 
 async fn run(

@@ -16,6 +16,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
 use crate::app::App;
+use crate::openapi::Operation;
 use crate::tus;
 
 pub(crate) fn routes(app: &App) -> Router<App> {
@@ -30,4 +31,16 @@ pub(crate) fn routes(app: &App) -> Router<App> {
         .merge(tus::routes("/api/v1/uploads"))
         .merge(evaluation::routes())
         .route_layer(from_fn_with_state(app.clone(), access::identify))
+}
+
+/// What is served, for the documentation.
+pub(crate) fn operations() -> Vec<Operation> {
+    [
+        upload::operations(),
+        listing::operations(),
+        deletion::operations(),
+        tus::operations("/api/v1/uploads", "/api/v1/uploads/{id}"),
+        evaluation::operations(),
+    ]
+    .concat()
 }

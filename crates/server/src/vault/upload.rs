@@ -6,15 +6,44 @@ use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, StatusCode};
 use lorakeep_registry::domain::{Caller, CallerKind, Right, UploadDetails, UploadRoute};
 use lorakeep_registry::{Upload, Uploaded};
+use serde_json::json;
 
 use crate::app::{App, AppState};
 use crate::envelope::Refusal;
 use crate::extract::bool_of;
 use crate::multipart::{Form, MAX_OVERHEAD, Part, missing, twice};
+use crate::openapi::{Operation, tagged};
 use crate::uploaded::{AdminUploadedView, UploadedView};
 
 /// Longest text field, bytes.
 const MAX_TEXT_BYTES: usize = 4 << 10;
+
+const FORM: &[(&str, &str, bool, bool)] = &[
+    ("file", "The LoRA", true, true),
+    ("entity_type", "Which folder: the kind of thing that it shows", false, false),
+    (
+        "use_safe_filename",
+        "Whether a name that is unsafe or taken is changed; true when left out",
+        false,
+        false,
+    ),
+];
+
+pub(super) fn operations() -> Vec<Operation> {
+    tagged(
+        "Uploads",
+        [
+            Operation::post("/api/v1/admin/lora/upload", "Stores a LoRA as an admin")
+                .form(FORM, json!({"file": "@$LORA", "entity_type": "$ENTITY_TYPE"}))
+                .json::<AdminUploadedView>()
+                .refuses([409, 411, 503, 507]),
+            Operation::post("/api/v1/lora/upload", "Stores a LoRA as a user")
+                .form(FORM, json!({"file": "@$LORA", "entity_type": "$ENTITY_TYPE"}))
+                .json::<UploadedView>()
+                .refuses([409, 411, 503, 507]),
+        ],
+    )
+}
 
 pub(super) async fn by_admin(
     State(app): AppState,

@@ -1,12 +1,13 @@
 //! The shapes of the wire, field by field as the contract has them.
 
 use lorakeep_registry::{BinItem, EntryState, Page, Purged, Registry, VaultDeleted};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::uploaded::second;
 
 /// A deleted file.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct DeletedView {
     deleted: bool,
     full_path: String,
@@ -15,7 +16,7 @@ pub(super) struct DeletedView {
 }
 
 /// A file that is back.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct RestoredView {
     restored: bool,
     partial_path: String,
@@ -24,14 +25,15 @@ pub(super) struct RestoredView {
 }
 
 /// A file that is gone for good.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct PurgedView {
     purged: bool,
     bytes: u64,
 }
 
 /// A page of LoRAs.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "PageOfLora")]
 pub(super) struct ListView {
     items: Vec<LoraView>,
     next_cursor: Option<String>,
@@ -39,7 +41,7 @@ pub(super) struct ListView {
 }
 
 /// One LoRA of the list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct LoraView {
     file_path: String,
     partial_path: Option<String>,

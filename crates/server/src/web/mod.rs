@@ -24,6 +24,8 @@ mod library;
 mod library_query;
 mod login;
 mod page;
+mod reference;
+mod schema_words;
 mod settings;
 mod style;
 mod styles;
@@ -74,6 +76,8 @@ fn pages() -> Router<App> {
 fn open_routes() -> Router<App> {
     Router::new()
         .route("/home", get(login::lead_home))
+        .route("/docs", get(reference::show))
+        .route("/docs/{page}", get(reference::show_one))
         .route("/login", get(login::show).post(login::log_in))
         .route("/assets/{bundle}/{name}", get(assets::serve))
         .route("/favicon.ico", get(assets::serve_icon))

@@ -3,6 +3,7 @@
 mod api;
 mod browser;
 mod client;
+mod docs;
 mod hardening;
 mod harness;
 mod public;

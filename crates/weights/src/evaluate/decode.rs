@@ -2,6 +2,7 @@
 
 use std::io;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::EvaluateError;
@@ -12,7 +13,7 @@ use crate::safetensors::{Dtype, Tensor};
 const PIECE: u64 = 256 * 1024;
 
 /// What the elements of tensors are, told by their bits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Census {
     /// Elements that were read.
     pub elements: u64,

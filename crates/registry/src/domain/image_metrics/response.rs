@@ -3,6 +3,7 @@
 //! Each number is a mean over pairs of the same prompt and seed, with and without the LoRA. Where a rule decides, the
 //! rule is a constant here and is sent along with what it decided.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{PictureDistance, PictureMetrics};
@@ -13,7 +14,7 @@ pub const BURN_CLIP_HIGH: f64 = 0.10;
 pub const BURN_COLOURFULNESS: f64 = 0.40;
 
 /// What a prompt is there for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PromptKind {
     /// It calls the LoRA.

@@ -1,12 +1,13 @@
 //! What a folder holds and what was taken of it: the same report before and after. It is stored, and answered as it is.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Warnings that are kept one by one; the others are counted.
 const MOST_WARNINGS: usize = 200;
 
 /// What an adoption found and took. After a dry run `added`, `taken` and the like say what would be.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct AdoptionReport {
     /// The catalogs of the folder.
@@ -28,7 +29,7 @@ pub struct AdoptionReport {
 }
 
 /// One catalog file.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct CatalogFinding {
     /// `models` or `loras`.
@@ -58,7 +59,7 @@ pub struct CatalogFinding {
 }
 
 /// One category of a catalog file.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct CategoryFinding {
     /// Its id.
     pub id: String,
@@ -73,7 +74,7 @@ pub struct CategoryFinding {
 }
 
 /// An entry that cannot be used.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct EntryFinding {
     /// Which entry of the file, from 0.
     pub index: u64,
@@ -86,7 +87,7 @@ pub struct EntryFinding {
 }
 
 /// The model files.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct FileFinding {
     /// The models folder of this installation.
@@ -108,7 +109,7 @@ pub struct FileFinding {
 }
 
 /// The gallery.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct GalleryFinding {
     /// The folder, absolute.
@@ -130,7 +131,7 @@ pub struct GalleryFinding {
 }
 
 /// The clone of a catalog repository.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct RepositoryFinding {
     /// The folder, absolute.
@@ -144,7 +145,7 @@ pub struct RepositoryFinding {
 }
 
 /// Sidecars and previews beside models.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct SidecarFinding {
     /// `.civitai.info` files.
@@ -170,7 +171,7 @@ pub struct SidecarFinding {
 }
 
 /// Something that is not taken.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LeftOut {
     /// What, below the adopted folder.
     pub path: String,

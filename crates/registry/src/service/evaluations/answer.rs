@@ -1,12 +1,17 @@
 //! The answer: what is kept of an evaluation put together with the reports of its files, cut to what was asked.
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use lorakeep_weights::evaluate::report::{Finding, Level, SCHEMA_VERSION, Verdict};
+use lorakeep_weights::evaluate::report::{Finding, Level, SCHEMA_VERSION, Series, Verdict};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::report::file_key;
 use super::request::{Check, EvaluationRequest, ReportDetail};
+use super::schema::{
+    AnsweredComparison, AnsweredError, AnsweredFile, AnsweredGap, AnsweredImages, AnsweredProgress,
+    AnsweredVerdict,
+};
 use super::subject::Subject;
 use crate::domain::{EvaluationId, ModelPath};
 use crate::error::{Error, Result};
@@ -14,11 +19,13 @@ use crate::service::Registry;
 use crate::store::{StoredEvaluation, StoredResult};
 
 /// An evaluation as it is answered; `docs/http-api.md` is its page.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "Evaluation")]
 pub struct EvaluationAnswer {
     /// `ev_` and 32 digits.
     pub evaluation_id: String,
     /// `queued`, `running`, `completed`, `failed` or `cancelled`.
+    #[schemars(extend("enum" = ["queued", "running", "completed", "failed", "cancelled"]))]
     pub status: &'static str,
     /// The version of this shape.
     pub schema_version: u32,
@@ -33,25 +40,33 @@ pub struct EvaluationAnswer {
     /// From start to end.
     pub duration_ms: Option<i64>,
     /// The gravest that was found, and all of it.
+    #[schemars(with = "Option<AnsweredVerdict>")]
     pub verdict: Option<Value>,
     /// One a file, in the order of the request.
+    #[schemars(with = "Vec<AnsweredFile>")]
     pub files: Vec<Value>,
     /// One a pair of files.
+    #[schemars(with = "Vec<AnsweredComparison>")]
     pub comparisons: Vec<Value>,
     /// The files as checkpoints of one training.
+    #[schemars(with = "Option<Series>")]
     pub series: Option<Value>,
     /// Pictures.
+    #[schemars(with = "Option<AnsweredImages>")]
     pub images: Option<Value>,
     /// What gave no number, and why.
+    #[schemars(with = "Vec<AnsweredGap>")]
     pub skipped: Vec<Value>,
     /// How far it is.
+    #[schemars(with = "AnsweredProgress")]
     pub progress: Value,
     /// Why it failed.
+    #[schemars(with = "Option<AnsweredError>")]
     pub error: Option<Value>,
 }
 
 /// A program and its version.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Tool {
     /// Its name.
     pub name: &'static str,

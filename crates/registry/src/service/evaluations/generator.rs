@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::service::Registry;
@@ -19,7 +20,7 @@ pub(crate) struct Probe {
 }
 
 /// Whether the generator answers, and what it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct GeneratorHealth {
     /// Whether an address is set.
     pub configured: bool,

@@ -3,8 +3,9 @@
 use std::sync::OnceLock;
 
 use lorakeep_weights::evaluate::{Control, Options, evaluate};
+use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::generator::GeneratorHealth;
 use super::report::THREADS;
@@ -19,9 +20,10 @@ use crate::service::{PageRequest, Registry};
 const TOLERANCE: f64 = 1e-9;
 
 /// The state of the evaluation service.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct EvaluationHealth {
     /// `ok`, `degraded` (a configured generator does not answer) or `unavailable` (the self-test fails).
+    #[schemars(extend("enum" = ["ok", "degraded", "unavailable"]))]
     pub status: &'static str,
     /// Always `evaluation`.
     pub service: &'static str,
@@ -30,18 +32,24 @@ pub struct EvaluationHealth {
     /// Since the program began.
     pub uptime_seconds: u64,
     /// What can be asked for.
+    #[schemars(with = "Map<String, Value>")]
     pub capabilities: Value,
     /// How much of it.
+    #[schemars(with = "Map<String, Value>")]
     pub limits: Value,
     /// What runs and waits.
+    #[schemars(with = "Map<String, Value>")]
     pub queue: Value,
     /// The generator.
     pub generator: GeneratorHealth,
     /// The image encoder.
+    #[schemars(with = "Map<String, Value>")]
     pub encoder: Value,
     /// The newest evaluation that is over.
+    #[schemars(with = "Option<Map<String, Value>>")]
     pub last_evaluation: Option<Value>,
     /// An evaluation of a file whose numbers are known.
+    #[schemars(with = "Map<String, Value>")]
     pub self_test: Value,
 }
 
@@ -105,7 +113,7 @@ fn known_file() -> Vec<u8> {
     let name = |module: usize, end: &str| {
         format!("lora_unet_input_blocks_4_1_transformer_blocks_{module}_attn1_to_q.{end}")
     };
-    let mut header = serde_json::Map::new();
+    let mut header = Map::new();
     let mut data: Vec<u8> = Vec::new();
     let mut put = |name: String, shape: &[usize], values: &[f32]| {
         let start = data.len();

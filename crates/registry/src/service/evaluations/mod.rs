@@ -14,6 +14,7 @@ mod plain;
 mod report;
 mod request;
 mod run;
+mod schema;
 mod subject;
 
 use std::time::Duration;

@@ -10,6 +10,7 @@ use std::path::Path;
 
 use lorakeep_weights::identify::{Identity, Spread};
 use lorakeep_weights::{Examination, Hashes, Limits, examine, hashes, identify};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -26,7 +27,8 @@ const SURE: f64 = 0.7;
 const TRIGGER_WORDS: usize = 20;
 
 /// What is known of one file (decision 25). Texts of the file are hostile.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "InspectedFile")]
 pub struct FileFacts {
     /// The file as the caller named it.
     pub path: String,
@@ -57,6 +59,7 @@ pub struct FileFacts {
     /// What the metadata says about the training.
     pub metadata: Map<String, Value>,
     /// Whether it may be loaded: `clean`, `denied` or `malformed`, with `rule` and `reason`.
+    #[schemars(with = "Map<String, Value>")]
     pub verdict: Value,
     /// Why it is that.
     pub evidence: Vec<String>,
@@ -68,7 +71,7 @@ pub struct FileFacts {
 }
 
 /// A word with how many training images had it; `None` when the author names it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TriggerWordFact {
     /// The word or phrase.
     pub word: String,

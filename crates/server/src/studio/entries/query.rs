@@ -2,9 +2,11 @@
 //! as often as wanted.
 
 use lorakeep_registry::domain::{Dimension, EntryFilter, EntryQuery, Selection, Sort, SortField};
+use serde_json::json;
 use url::form_urlencoded;
 
 use crate::envelope::Refusal;
+use crate::openapi::Extra;
 use crate::studio::extract::bool_of;
 
 /// Reads a query string. What it does not know is refused: a mistyped filter would answer too much.
@@ -39,6 +41,37 @@ pub(super) fn add(filter: &mut EntryFilter, name: &str, value: String) -> Result
     let dimension = Dimension::parse(dimension).ok_or_else(|| unknown(name))?;
     list(filter.selections.entry(dimension).or_default()).push(value);
     Ok(())
+}
+
+/// What [`parse`] reads, for the documentation.
+pub(super) fn parameters() -> Vec<Extra> {
+    let text = || json!({"type": "string"});
+    let fields = SortField::ALL.map(SortField::as_str);
+    let sorts: Vec<String> =
+        fields.into_iter().flat_map(|field| [field.to_owned(), format!("-{field}")]).collect();
+    let mut parameters = vec![
+        Extra::query("q", "Words that an entry must all have", text()),
+        Extra::query(
+            "sort",
+            "The order, with `-` the other way around",
+            json!({"type": "string", "enum": sorts}),
+        ),
+        Extra::query(
+            "limit",
+            "Entries of a page: 100, at most 1,000",
+            json!({"type": "integer", "minimum": 0}),
+        ),
+        Extra::query("cursor", "Where the page begins, as the one before ended", text()),
+        Extra::query("facets", "Whether the values of each filter are counted", json!({"type": "boolean"})),
+    ];
+    let several = || json!({"type": "array", "items": {"type": "string"}});
+    for name in Dimension::ALL.map(Dimension::as_str) {
+        let own = [("", "any of them"), ("_all", "each of them"), ("_not", "none of them")];
+        parameters.extend(own.map(|(end, words)| {
+            Extra::query(format!("{name}{end}"), format!("Only entries whose `{name}` is {words}"), several())
+        }));
+    }
+    parameters
 }
 
 fn sort(value: &str) -> Result<Option<Sort>, Refusal> {

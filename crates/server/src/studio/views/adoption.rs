@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use lorakeep_registry::{AdoptionReport, AdoptionStatus, HashingProgress};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{percent, time};
 
 /// The present or last adoption.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(in crate::studio) struct AdoptionView {
     state: &'static str,
     path: Option<String>,
@@ -27,11 +28,11 @@ pub(in crate::studio) struct AdoptionView {
 }
 
 /// The report has one form wherever it is stored or shown.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 #[serde(transparent)]
 struct Report(#[serde(serialize_with = "whole")] Arc<AdoptionReport>);
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct HashingView {
     is_running: bool,
     current: Option<String>,

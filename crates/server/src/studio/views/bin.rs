@@ -1,12 +1,13 @@
 //! Deleted files.
 
 use lorakeep_registry::{BinItem, Deleted, Purged};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::time;
 
 /// One deleted file that can come back.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(in crate::studio) struct BinItemView {
     id: String,
     file: String,
@@ -34,7 +35,7 @@ impl From<BinItem> for BinItemView {
 }
 
 /// What a delete did; without the bin's two when there was no file or it was purged at once.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(in crate::studio) struct DeletedView {
     status: &'static str,
     file: String,
@@ -52,7 +53,7 @@ impl From<Deleted> for DeletedView {
 }
 
 /// A file that is back in its place.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(in crate::studio) struct RestoredView {
     status: &'static str,
     file: String,
@@ -67,7 +68,7 @@ impl From<BinItem> for RestoredView {
 }
 
 /// What a purge freed.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(in crate::studio) struct PurgedView {
     status: &'static str,
     items: u64,

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use lorakeep_registry::domain::{DownloadState, StatusWord};
 use lorakeep_registry::{BatchReport, Enqueued, JobState, Registry};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{percent, time};
 
 /// One job.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(in crate::studio) struct DownloadView {
     id: String,
     file: String,
@@ -100,7 +101,7 @@ fn eta_seconds(job: &JobState) -> Option<u64> {
 }
 
 /// What came of asking for one file.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(in crate::studio) struct EnqueuedView {
     status: &'static str,
     file: String,
@@ -120,7 +121,7 @@ impl EnqueuedView {
 }
 
 /// What came of asking for many.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(in crate::studio) struct BatchView {
     queued: Vec<String>,
     skipped: Vec<String>,
@@ -138,7 +139,7 @@ impl From<BatchReport> for BatchView {
 }
 
 /// How many jobs were changed.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(in crate::studio) struct ChangedView {
     pub(in crate::studio) changed: u64,
 }

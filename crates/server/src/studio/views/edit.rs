@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use lorakeep_registry::config::Config;
 use lorakeep_registry::{EntriesEdited, EntryDetail, EntryEdited, PastEdit};
+use schemars::JsonSchema;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
@@ -37,7 +38,7 @@ impl Serialize for EntryDetailView {
 }
 
 /// What came of an edit.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(in crate::studio) struct EntryEditedView {
     entry: EntryDetailView,
     edit: Option<String>,
@@ -52,7 +53,7 @@ impl EntryEditedView {
 }
 
 /// What came of an edit of many, or of an undo.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(in crate::studio) struct EntriesEditedView {
     edit: Option<String>,
     changed: u64,
@@ -61,7 +62,7 @@ pub(in crate::studio) struct EntriesEditedView {
     conflicts: Vec<ConflictView>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct ConflictView {
     id: String,
     fields: Vec<String>,
@@ -83,7 +84,7 @@ impl From<EntriesEdited> for EntriesEditedView {
 }
 
 /// One edit of an entry.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(in crate::studio) struct PastEditView {
     id: String,
     at: String,

@@ -7,6 +7,7 @@ use lorakeep_registry::domain::{Dimension, FileFact, StatusWord, Verification};
 use lorakeep_registry::{
     Added, EntryPage, EntryState, FacetCount, Facets, FileFacts, GallerySummaries, JobState,
 };
+use schemars::JsonSchema;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
@@ -129,8 +130,8 @@ impl Serialize for FacetsView<'_> {
     }
 }
 
-#[derive(Serialize)]
-struct FacetView {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct FacetView {
     value: String,
     count: u64,
 }
@@ -222,7 +223,7 @@ impl Transfer {
 }
 
 /// What came of adding a reference.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default, Serialize, JsonSchema)]
 pub(in crate::studio) struct AddedView {
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -2,9 +2,9 @@
 //! clients know.
 
 use lorakeep_registry::{GalleryImage, GallerySummary};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde::ser::SerializeMap;
-use serde_json::{Value, json};
 
 use super::time;
 
@@ -22,8 +22,8 @@ pub(super) const FIELDS: [&str; 9] = [
 ];
 
 /// The run that fetches more.
-#[derive(Serialize)]
-struct RunView {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct RunView {
     status: &'static str,
     downloaded: u64,
     skipped: u64,
@@ -53,36 +53,78 @@ pub(super) fn write<M: SerializeMap>(map: &mut M, summary: Option<&GallerySummar
 }
 
 /// One image as a row.
-pub(in crate::studio) fn row(image: &GalleryImage) -> Value {
-    json!({
-        "civitai_id": image.id.to_string(),
-        "file_uuid": image.file_uuid,
-        "type": image.kind,
-        "ext": image.extension,
-        "file_path": image.file_path,
-        "thumb_path": image.thumb_path,
-        "meta_path": image.meta_path(),
-        "model_id": image.model_id,
-        "post_id": image.post_id,
-        "post_title": image.post_title,
-        "username": image.username,
-        "base_model": image.base_model,
-        "width": image.width,
-        "height": image.height,
-        "duration": image.duration,
-        "audio": u8::from(image.has_audio),
-        "file_size": image.file_size,
-        "created_at": image.created_at,
-        "downloaded_at": time(image.downloaded_at),
-        "reactions": image.reactions,
-        "comments": image.comments,
-        "collected": image.collected,
-        "has_meta": u8::from(!image.meta.is_null()),
-        "has_gen_data": u8::from(image.generation_data.is_some()),
-        "source": image.source,
-        "search_mode": image.search_mode,
-        "starred": u8::from(image.is_starred),
-        "prompt": image.prompt(),
-        "thumb_size": image.thumb_size,
-    })
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "GalleryImage")]
+pub(in crate::studio) struct GalleryRowView {
+    civitai_id: String,
+    file_uuid: Option<String>,
+    /// `image` or `video`.
+    #[serde(rename = "type")]
+    kind: String,
+    ext: String,
+    file_path: String,
+    thumb_path: Option<String>,
+    meta_path: String,
+    model_id: u64,
+    post_id: Option<u64>,
+    post_title: Option<String>,
+    username: Option<String>,
+    base_model: Option<String>,
+    width: Option<u64>,
+    height: Option<u64>,
+    duration: Option<f64>,
+    /// 0 or 1, as the other flags.
+    audio: u8,
+    file_size: u64,
+    /// As CivitAI gives it.
+    #[schemars(extend("x-origin" = "civitai"))]
+    created_at: Option<String>,
+    downloaded_at: String,
+    reactions: u64,
+    comments: u64,
+    collected: u64,
+    has_meta: u8,
+    has_gen_data: u8,
+    /// `original` is the author's.
+    source: String,
+    search_mode: String,
+    starred: u8,
+    prompt: Option<String>,
+    thumb_size: Option<u64>,
+}
+
+impl From<&GalleryImage> for GalleryRowView {
+    fn from(image: &GalleryImage) -> Self {
+        Self {
+            civitai_id: image.id.to_string(),
+            file_uuid: image.file_uuid.clone(),
+            kind: image.kind.clone(),
+            ext: image.extension.clone(),
+            file_path: image.file_path.clone(),
+            thumb_path: image.thumb_path.clone(),
+            meta_path: image.meta_path(),
+            model_id: image.model_id,
+            post_id: image.post_id,
+            post_title: image.post_title.clone(),
+            username: image.username.clone(),
+            base_model: image.base_model.clone(),
+            width: image.width,
+            height: image.height,
+            duration: image.duration,
+            audio: u8::from(image.has_audio),
+            file_size: image.file_size,
+            created_at: image.created_at.clone(),
+            downloaded_at: time(image.downloaded_at),
+            reactions: image.reactions,
+            comments: image.comments,
+            collected: image.collected,
+            has_meta: u8::from(!image.meta.is_null()),
+            has_gen_data: u8::from(image.generation_data.is_some()),
+            source: image.source.clone(),
+            search_mode: image.search_mode.clone(),
+            starred: u8::from(image.is_starred),
+            prompt: image.prompt().map(str::to_owned),
+            thumb_size: image.thumb_size,
+        }
+    }
 }

@@ -3,12 +3,13 @@
 use lorakeep_registry::{
     DuplicateFile, DuplicateGroup, DuplicateReport, FileFacts, FoundVersion, LookedUp, LookupReport,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::time;
 
 /// The run, going on or ended.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(in crate::studio) struct LookupView {
     is_running: bool,
     started_at: String,
@@ -21,7 +22,7 @@ pub(in crate::studio) struct LookupView {
     files: Vec<LookedUpView>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct LookedUpView {
     path: String,
     sha256: Option<String>,
@@ -34,7 +35,7 @@ struct LookedUpView {
     error: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct FoundView {
     model_id: Option<u64>,
     model: Option<String>,
@@ -44,7 +45,7 @@ struct FoundView {
 }
 
 /// Groups of the same files.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(in crate::studio) struct DuplicatesView {
     items: Vec<GroupView>,
     next_cursor: Option<String>,
@@ -54,7 +55,8 @@ pub(in crate::studio) struct DuplicatesView {
     unhashed_bytes: u64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "DuplicateGroup")]
 struct GroupView {
     same: &'static str,
     sha256: String,
@@ -62,7 +64,8 @@ struct GroupView {
     files: Vec<FileView>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "DuplicateFile")]
 struct FileView {
     path: String,
     size_bytes: u64,

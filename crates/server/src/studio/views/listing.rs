@@ -2,6 +2,7 @@
 
 use lorakeep_registry::config::Config;
 use lorakeep_registry::{CategoryListing, GallerySummaries, ImportReport, Listing, Stats};
+use schemars::JsonSchema;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
@@ -52,7 +53,7 @@ impl Serialize for CategoryView<'_> {
 }
 
 /// The head of a list.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(in crate::studio) struct StatsView {
     queued_count: u64,
     downloading_count: u64,
@@ -84,7 +85,7 @@ impl From<&Stats> for StatsView {
 }
 
 /// What an import did.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(in crate::studio) struct ImportView {
     added: Vec<String>,
     skipped: Vec<String>,
@@ -92,7 +93,7 @@ pub(in crate::studio) struct ImportView {
     errors: Vec<ImportFaultView>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct ImportFaultView {
     index: usize,
     file: String,

@@ -2,6 +2,7 @@
 
 mod adoption;
 mod bin;
+mod card;
 mod download;
 mod edit;
 mod entry;
@@ -12,20 +13,23 @@ mod listing;
 mod page;
 mod quarantine;
 mod scan;
+mod schema;
 mod settings;
 mod style;
 mod team;
 mod verification;
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 pub(super) use adoption::AdoptionView;
 pub(super) use bin::{BinItemView, DeletedView, PurgedView, RestoredView};
+pub(super) use card::CardView;
 pub(super) use download::{BatchView, ChangedView, DownloadView, EnqueuedView};
 pub(super) use edit::{EntriesEditedView, EntryDetailView, EntryEditedView, PastEditView};
 pub(super) use entry::{AddedView, DetailedEntryView, EntryPageView, PlacedEntryView};
-pub(super) use gallery::row;
+pub(super) use gallery::GalleryRowView;
 pub(super) use identify::{DuplicatesView, LookupView};
 pub(super) use listing::{ImportView, ListingView, StatsView};
 pub(super) use page::PageView;
@@ -37,7 +41,7 @@ pub(super) use team::{NewKeyView, TeamKeyView, TeamView};
 pub(super) use verification::VerificationView;
 
 /// What was done to one file.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct StatusView {
     pub(super) status: &'static str,
     pub(super) file: String,

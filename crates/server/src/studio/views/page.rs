@@ -1,10 +1,12 @@
 //! Lists that no contract defines (decision 24).
 
 use lorakeep_registry::Page;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// One page.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "PageOf{T}")]
 pub(in crate::studio) struct PageView<T> {
     items: Vec<T>,
     next_cursor: Option<String>,

@@ -2,12 +2,13 @@
 
 use lorakeep_registry::QuarantinedFile;
 use lorakeep_registry::domain::ModelPath;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::time;
 
 /// One quarantined file.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(in crate::studio) struct QuarantinedView {
     id: String,
     source: &'static str,
@@ -37,7 +38,7 @@ impl From<QuarantinedFile> for QuarantinedView {
 }
 
 /// A file that is where it was to go.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(in crate::studio) struct ReleasedView {
     status: &'static str,
     file: String,

@@ -1,10 +1,11 @@
 //! What is on disk.
 
 use lorakeep_registry::{AdoptReport, ScanReport, UnlistedFile};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// What a look at the models folder found.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(in crate::studio) struct ScanView {
     files: u64,
     present: u64,
@@ -32,7 +33,7 @@ impl From<ScanReport> for ScanView {
 }
 
 /// A file that no catalog knows.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(in crate::studio) struct UnlistedView {
     path: String,
     size_bytes: u64,
@@ -45,13 +46,13 @@ impl From<UnlistedFile> for UnlistedView {
 }
 
 /// What came of adopting.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(in crate::studio) struct AdoptView {
     adopted: Vec<String>,
     skipped: Vec<NotAdoptedView>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct NotAdoptedView {
     path: String,
     reason: String,

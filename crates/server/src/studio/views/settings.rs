@@ -1,10 +1,11 @@
 //! Settings and checks of the installation.
 
 use lorakeep_registry::{Check, CheckOutcome, Settings};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// The settings in force; the first two are one, under both names that clients know.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(in crate::studio) struct SettingsView {
     max_concurrent: u32,
     max_concurrent_downloads: u32,
@@ -28,12 +29,13 @@ impl From<Settings> for SettingsView {
 }
 
 /// All checks.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(in crate::studio) struct DoctorView {
     checks: Vec<CheckView>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "DoctorCheck")]
 struct CheckView {
     name: &'static str,
     outcome: &'static str,

@@ -1,12 +1,13 @@
 //! Styles as the studio sees them.
 
 use lorakeep_registry::{StyleFileState, StyleState};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::time;
 
 /// One style with what only the studio sees.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(in crate::studio) struct StyleView {
     /// `lora_` and a ULID; the same for ever.
     id: String,
@@ -53,7 +54,7 @@ pub(in crate::studio) struct StyleView {
 }
 
 /// One file of a style.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(in crate::studio) struct StyleFileView {
     /// `high`, `low` or `both`.
     role: &'static str,

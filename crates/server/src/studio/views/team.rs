@@ -2,12 +2,13 @@
 
 use chrono::{DateTime, Utc};
 use lorakeep_registry::domain::{ApiVersion, Team, TeamKey, TeamScope};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::time;
 
 /// One team.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(in crate::studio) struct TeamView {
     id: String,
     name: String,
@@ -27,7 +28,7 @@ impl From<Team> for TeamView {
 }
 
 /// One key, without itself.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(in crate::studio) struct TeamKeyView {
     id: String,
     team_id: String,
@@ -70,7 +71,7 @@ impl TeamKeyView {
 }
 
 /// A new key, with itself for once.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(in crate::studio) struct NewKeyView {
     /// Not for one from elsewhere, which its owner has.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,12 +1,13 @@
 //! A run of re-hashing.
 
 use lorakeep_registry::{VerificationReport, VerifiedFile};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{entry, time};
 
 /// The run, running or ended.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(in crate::studio) struct VerificationView {
     is_running: bool,
     started_at: String,
@@ -17,7 +18,7 @@ pub(in crate::studio) struct VerificationView {
     files: Vec<VerifiedFileView>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct VerifiedFileView {
     path: String,
     size_bytes: u64,

@@ -4,5 +4,5 @@ mod access;
 mod availability;
 mod browser;
 mod files;
-mod routes;
+pub(crate) mod routes;
 mod sessions;

@@ -13,23 +13,27 @@ use crate::harness::TestServer;
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 
 /// Routes for everybody; a new one is declared here or it is refused by the test.
-const OPEN: [(&str, &str); 8] = [
+const OPEN: [(&str, &str); 12] = [
     ("GET", "/home"),
     ("GET", "/login"),
     ("POST", "/login"),
     ("GET", "/assets/{bundle}/{name}"),
     ("GET", "/favicon.ico"),
     ("GET", "/v1/previews/{name}"),
+    ("GET", "/docs"),
+    ("GET", "/docs/{page}"),
+    ("GET", "/openapi/{file}"),
+    ("GET", "/llms.txt"),
     ("GET", "/api/health"),
     ("POST", "/api/auth/login"),
 ];
 
 /// One served route.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Route {
-    pub(super) method: String,
+pub(crate) struct Route {
+    pub(crate) method: String,
     /// With its parameters in braces.
-    pub(super) path: String,
+    pub(crate) path: String,
 }
 
 /// Who may call a route.
@@ -81,7 +85,7 @@ impl Route {
 }
 
 /// Every route, as the sources of the server have it.
-pub(super) fn served() -> BTreeSet<Route> {
+pub(crate) fn served() -> BTreeSet<Route> {
     let mut routes = BTreeSet::new();
     collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut routes);
     assert!(routes.len() > 90, "{routes:?}");

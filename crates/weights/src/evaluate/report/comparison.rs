@@ -1,9 +1,10 @@
 //! What two files, or a row of checkpoints, have to do with each other.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What two files are to each other, read from their changes alone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Relation {
     /// The same change, stored again, converted, renamed or in another type.
@@ -25,7 +26,7 @@ pub enum Relation {
 }
 
 /// Two files beside each other.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Comparison {
     /// The first file, by the name that the caller gave.
     pub a: String,
@@ -60,7 +61,7 @@ pub struct Comparison {
 }
 
 /// The overlap of the spaces that two factors span.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Overlap {
     /// From 0 to 1, the mean over modules weighed by energy.
     pub value: f64,
@@ -69,7 +70,7 @@ pub struct Overlap {
 }
 
 /// What adding two changes gives.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Merge {
     /// The strengths of both.
     pub weights: [f64; 2],
@@ -84,7 +85,7 @@ pub struct Merge {
 }
 
 /// One module in two files.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ModuleComparison {
     /// The module's name in the first file; hostile text.
     pub name: String,
@@ -99,7 +100,7 @@ pub struct ModuleComparison {
 }
 
 /// Checkpoints of one training in their order.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Series {
     /// The files, by the names that the caller gave.
     pub order: Vec<String>,
@@ -114,7 +115,7 @@ pub struct Series {
 }
 
 /// From one checkpoint to the next.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Step {
     /// The earlier file.
     pub from: String,

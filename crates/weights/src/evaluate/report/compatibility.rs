@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Distribution;
 
 /// Where a file can be used.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Compatibility {
     /// The programs that were asked for.
     pub runtimes: Vec<RuntimeFit>,
@@ -16,7 +17,7 @@ pub struct Compatibility {
 }
 
 /// What one program would do with the file.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RuntimeFit {
     /// `comfyui`, `diffusers`, `a1111`, `forge`.
     pub runtime: String,
@@ -41,7 +42,7 @@ pub struct RuntimeFit {
 }
 
 /// Something a program applies differently than the file was trained.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Deviation {
     /// A stable name, as `dora_output_axis`.
     pub code: String,
@@ -52,7 +53,7 @@ pub struct Deviation {
 }
 
 /// Whether the file fits a base model, by keys and shapes.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct BaseFit {
     /// The base, by the name that the caller gave.
     pub file: String,

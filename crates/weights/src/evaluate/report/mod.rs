@@ -10,6 +10,7 @@ mod finding;
 mod module;
 mod summary;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use comparison::{Comparison, Merge, ModuleComparison, Overlap, Relation, Series, Step};
@@ -25,7 +26,7 @@ pub use summary::{
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// Everything that was found about one file.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FileReport {
     /// The version of this shape, [`SCHEMA_VERSION`].
     pub schema_version: u32,
@@ -59,7 +60,7 @@ impl FileReport {
 }
 
 /// A check that gave no answer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Skipped {
     /// Which check, as `spectrum` or `base.relative_spectral`.
     pub check: String,

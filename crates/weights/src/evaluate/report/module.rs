@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::evaluate::decode::Census;
 
 /// One adapted module of the network.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ModuleReport {
     /// Its name as the file spells it; hostile text.
     pub name: String,
@@ -90,7 +91,7 @@ pub struct ModuleReport {
 }
 
 /// How far the blocks of an orthogonal algorithm turn.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Rotation {
     /// The largest angle, in radians.
     pub angle_max: f64,

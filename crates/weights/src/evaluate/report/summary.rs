@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Whether it is a sound file.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct FileFacts {
     /// The header is well formed, the tensors cover the data, and every number is finite.
     pub valid: bool,
@@ -38,7 +39,7 @@ pub struct FileFacts {
 }
 
 /// What kind of adapter it is.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AdapterFacts {
     /// Modules by algorithm.
     pub algorithms: BTreeMap<String, u64>,
@@ -63,7 +64,7 @@ pub struct AdapterFacts {
 }
 
 /// The ranks of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RankFacts {
     /// The lowest.
     pub min: u64,
@@ -74,7 +75,7 @@ pub struct RankFacts {
 }
 
 /// The alphas of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AlphaFacts {
     /// The lowest.
     pub min: f64,
@@ -85,7 +86,7 @@ pub struct AlphaFacts {
 }
 
 /// What products are multiplied with, and who says so.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ScaleFacts {
     /// The most frequent.
     pub mode: Option<f64>,
@@ -100,7 +101,7 @@ pub struct ScaleFacts {
 }
 
 /// The spread of a number over modules.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Distribution {
     /// Modules that have the number.
     pub count: u64,
@@ -119,7 +120,7 @@ pub struct Distribution {
 }
 
 /// How strong its changes are.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct WeightFacts {
     /// The strength at which all norms are given.
     pub strength: f64,
@@ -152,7 +153,7 @@ pub struct WeightFacts {
 }
 
 /// Modules whose norm is above a cap.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MaxNorm {
     /// The cap; kohya's documentation suggests 1 for `--scale_weight_norms`.
     pub cap: f64,
@@ -161,7 +162,7 @@ pub struct MaxNorm {
 }
 
 /// How changes are spread over directions.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SpectrumFacts {
     /// What the spectrum is of.
     pub definition: String,
@@ -184,7 +185,7 @@ pub struct SpectrumFacts {
 }
 
 /// Effective rank over rank.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Utilisation {
     /// The median over modules.
     pub p50: f64,
@@ -195,7 +196,7 @@ pub struct Utilisation {
 }
 
 /// How ranks are chosen when a file is made smaller.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ResizeMode {
     /// Each module its own rank.
@@ -205,7 +206,7 @@ pub enum ResizeMode {
 }
 
 /// What a smaller file would hold.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ResizeOption {
     /// The share of the energy that every module keeps at least.
     pub energy: f64,
@@ -228,7 +229,7 @@ pub struct ResizeOption {
 }
 
 /// A block of the network.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct BlockFacts {
     /// Its name, as `IN04`.
     pub block: String,

@@ -1,5 +1,6 @@
 //! What in a request cannot be meant, and where it stands.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// Something in a request that cannot be meant.
@@ -14,7 +15,7 @@ pub struct RequestFault {
 }
 
 /// One step into a document.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum PathStep {
     /// A field.

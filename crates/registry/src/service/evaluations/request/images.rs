@@ -1,5 +1,6 @@
 //! Pictures that are asked for.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -11,7 +12,7 @@ use crate::domain::image_metrics::PromptKind;
 pub(in super::super) const MAX_CELLS: usize = 200;
 
 /// Pictures through the generator.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ImageRequest {
     /// How pictures are made.
@@ -61,7 +62,7 @@ pub struct ImageRequest {
 }
 
 /// One prompt.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PromptRequest {
     /// What is to be seen.
@@ -75,7 +76,7 @@ pub struct PromptRequest {
 }
 
 /// How pictures are made.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Template {
     /// One of ours.
@@ -85,7 +86,7 @@ pub enum Template {
 }
 
 /// A template of ours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum BuiltIn {
     /// A checkpoint with its text encoder and VAE in one file, 512 pixels.

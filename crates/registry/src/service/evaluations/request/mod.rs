@@ -3,6 +3,7 @@
 mod faults;
 mod images;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use faults::{PathStep, RequestFault};
@@ -23,7 +24,7 @@ const RUNTIMES: [&str; 4] = ["comfyui", "diffusers", "a1111", "forge"];
 const MAX_TARGETS: usize = 8;
 
 /// An evaluation as it is asked for.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct EvaluationRequest {
     /// Files by partial path, catalog file name or SHA-256; in their order when they are a series.
@@ -65,7 +66,7 @@ pub struct EvaluationRequest {
 }
 
 /// Something that can be looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Check {
     /// Whether the file is sound.
@@ -85,7 +86,7 @@ pub enum Check {
 }
 
 /// How much of a file's report is answered.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ReportDetail {
     /// The file as a whole.
@@ -98,7 +99,7 @@ pub enum ReportDetail {
 }
 
 /// The base model.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BaseRequest {
     /// A checkpoint of the catalog, by file name or path.

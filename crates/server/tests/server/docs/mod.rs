@@ -1,0 +1,4 @@
+//! What the server says of itself: documents, reference, pages.
+
+mod documents;
+mod pages;
