@@ -1,8 +1,10 @@
 # shellcheck shell=bash
-# A Python with numpy and safetensors, for independent computations. Sourced, not run, after needs.sh.
+# A Python with numpy and safetensors, for independent computations, and environments like it. Sourced, not run, after
+# needs.sh.
 #
 # need_python      notes the Debian packages that it takes
 # require_python   makes the environment below target/ once and exports TEST_PYTHON
+# python_environment FOLDER PACKAGE…   makes another one
 
 python_packages=(numpy==2.3.5 safetensors==0.7.0)
 
@@ -13,18 +15,23 @@ need_python() {
 }
 
 require_python() {
-    local folder=target/python
-    export TEST_PYTHON="$PWD/$folder/bin/python"
-    if [[ "$(cat "$folder/packages" 2>/dev/null)" == "${python_packages[*]}" ]]; then
+    export TEST_PYTHON="$PWD/target/python/bin/python"
+    python_environment target/python "${python_packages[@]}"
+}
+
+# python_environment FOLDER PACKAGE…   makes an environment with exactly these, unless it is there
+python_environment() {
+    local folder=$1
+    shift
+    if [[ "$(cat "$folder/packages" 2>/dev/null)" == "$*" ]]; then
         return 0
     fi
     rm -rf "$folder"
     python3 -m venv "$folder" || return
-    if ! "$TEST_PYTHON" -m pip install --quiet --disable-pip-version-check --only-binary=:all: \
-        "${python_packages[@]}"; then
-        echo "the packages ${python_packages[*]} could not be fetched: the tests compare with numpy, so they" \
-            "need the Python package index once; check the network (or PIP_INDEX_URL) and run again" >&2
+    if ! "$folder/bin/python" -m pip install --quiet --disable-pip-version-check --only-binary=:all: "$@"; then
+        echo "the packages $* could not be fetched: tests need them from the Python package index once; check the" \
+            "network (or PIP_INDEX_URL) and run again" >&2
         return 1
     fi
-    printf '%s' "${python_packages[*]}" >"$folder/packages"
+    printf '%s' "$*" >"$folder/packages"
 }

@@ -24,6 +24,9 @@ macro_rules! pages {
 
 pages! {
     "http-api" "The HTTP API" "every surface in tables: routes, answers, refusals, who is let in"
+    "public-api" "The public API" "styles by the key of a team: versions, paging, limits, rendering"
+    "styles" "Styles" "making styles of the catalog's LoRAs, and offering them to teams"
+    "generations" "Pictures of styles" "having a connected ComfyUI make pictures, and reading their progress"
     "errors" "Errors" "what each error code means and what to do about it"
     "uploads" "Uploads" "uploading LoRAs whole and in pieces, by example"
     "evaluation" "Evaluation" "what each number of an evaluation means and where it comes from"

@@ -3,7 +3,7 @@
 mod access;
 mod generations;
 mod list;
-mod previews;
+pub(crate) mod previews;
 mod render;
 mod shop;
 mod uploaded;

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::shop::Shop;
 use crate::client::Answer;
 
-fn png(width: u32, height: u32) -> Vec<u8> {
+pub(crate) fn png(width: u32, height: u32) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
     let picture = DynamicImage::ImageRgb8(RgbImage::from_pixel(width, height, Rgb([200, 100, 50])));
     picture.write_to(&mut bytes, ImageFormat::Png).expect("written");
