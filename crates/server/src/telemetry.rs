@@ -2,6 +2,7 @@
 //!
 //! `LORAKEEP_LOG_FORMAT` (`text`, `json`) chooses the form, `LORAKEEP_LOG` (else `RUST_LOG`) the filter.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 
@@ -77,7 +78,7 @@ struct OneLineWriter<W>(W);
 impl<W: Write> Write for OneLineWriter<W> {
     /// The formatter hands over one whole record at a time.
     fn write(&mut self, record: &[u8]) -> io::Result<usize> {
-        self.0.write_all(escaped(record).as_bytes())?;
+        self.0.write_all(&escaped(record))?;
         Ok(record.len())
     }
 
@@ -87,19 +88,23 @@ impl<W: Write> Write for OneLineWriter<W> {
 }
 
 /// The record with every control character (and every other character that ends or turns a line) spelled out.
-fn escaped(record: &[u8]) -> String {
-    let text = String::from_utf8_lossy(record);
-    let (text, end) = text.strip_suffix('\n').map_or((&*text, ""), |text| (text, "\n"));
-    let mut line = String::with_capacity(text.len() + 1);
+fn escaped(record: &[u8]) -> Cow<'_, [u8]> {
+    let (line, end) = record.strip_suffix(b"\n").map_or((record, ""), |line| (line, "\n"));
+    // Nearly every record is plain, and goes out as it is.
+    if line.iter().all(|byte| matches!(byte, b' '..=b'~')) {
+        return Cow::Borrowed(record);
+    }
+    let text = String::from_utf8_lossy(line);
+    let mut spelled = String::with_capacity(text.len() + end.len());
     for character in text.chars() {
         if is_unprintable(character) {
             // Writing to a string does not fail.
-            let _ = write!(line, "{}", character.escape_default());
+            let _ = write!(spelled, "{}", character.escape_default());
         } else {
-            line.push(character);
+            spelled.push(character);
         }
     }
-    line + end
+    Cow::Owned((spelled + end).into_bytes())
 }
 
 fn is_unprintable(character: char) -> bool {
